@@ -1,0 +1,1 @@
+"""DECIDES: pure functions and values, standard library only."""

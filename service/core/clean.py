@@ -1,0 +1,66 @@
+"""Cleaning makes one text out of what a parser found: the same words always give the same characters."""
+
+import re
+import unicodedata
+
+CLEANER_VERSION = 1
+SHORTEST_TEXT = 10  # characters; anything shorter is skipped as "too_short"
+
+_LINE_ENDS = re.compile("\r\n|[\r\x0b\x0c\x1c\x1d\x1e\x85\u2028]")
+# A soft hyphen, or what pdfium writes for a hyphen it takes for one, joins the two halves of a word.
+_SOFT_HYPHEN = re.compile("[\u00ad\ufffe\x02](?:[ \t]*\n[ \t]*)?")
+# Control characters, byte order marks, zero-width spaces, bidirectional and tag characters (which hide text
+# from the reader but not from a model), non-characters. ZWJ and ZWNJ stay: scripts and emoji need them.
+_INVISIBLE = re.compile(
+    "[\x00-\x08\x0e-\x1f\x7f-\x9f\u061c\u180e\u200b\u200e\u200f\u202a-\u202e\u2060-\u2064\u2066-\u206f"
+    "\ufdd0-\ufdef\ufeff\uffff\U000e0000-\U000e007f]"
+)
+_SURROGATE = re.compile("[\ud800-\udfff]")  # left over from undecodable file names and JSON escapes
+_SPACE = re.compile("[\u00a0\u1680\u2000-\u200a\u202f\u205f\u3000]")
+_SPACES = re.compile("[ \t]{2,}|\t")
+_AROUND_LINE_END = re.compile("[ \t]*\n[ \t]*")
+_BEFORE_LINE_END = re.compile("[ \t]+(?=\n)")
+_BLANK_LINES = re.compile("\n{3,}")
+_LOWER = "[a-zß-öø-ÿ]"
+_BROKEN_WORD = re.compile(rf"(?<![\w-])({_LOWER}{{2,}})-\n({_LOWER}{{2,}})(?![\w-])")
+_WHOLE_WORD = re.compile(rf"(?<![\w-]){_LOWER}{{4,}}(?![\w-])")
+
+
+def clean(text: str, keep_indentation: bool = False) -> str:
+    """NFC text with "\\n" line ends, nothing invisible, no runs of blank lines.
+
+    With `keep_indentation` (source code, markup) spaces inside and at the start of lines stay as they are;
+    otherwise runs of them become one. Idempotent.
+    """
+    text = _LINE_ENDS.sub("\n", text).replace("\u2029", "\n\n")
+    text = _SOFT_HYPHEN.sub("", text)
+    text = _SURROGATE.sub("\ufffd", _INVISIBLE.sub("", text))
+    text = unicodedata.normalize("NFC", text)
+    text = _trim_code(text) if keep_indentation else _trim_prose(text)
+    return _BLANK_LINES.sub("\n\n", text)
+
+
+def clean_line(text: str) -> str:
+    """A title or a metadata value: cleaned, on one line."""
+    return " ".join(clean(text).split())
+
+
+def _trim_code(text: str) -> str:
+    return _BEFORE_LINE_END.sub("", text).lstrip("\n").rstrip()
+
+
+def _trim_prose(text: str) -> str:
+    text = _SPACES.sub(" ", _SPACE.sub(" ", text))
+    return _join_broken_words(_AROUND_LINE_END.sub("\n", text).strip())
+
+
+def _join_broken_words(text: str) -> str:
+    """Undo hyphenation at a line's end where the text itself shows the word unbroken elsewhere.
+
+    "well-\\nknown" therefore stays. Joining never makes a word that was not there, which keeps this
+    idempotent.
+    """
+    if not _BROKEN_WORD.search(text):
+        return text
+    words = set(_WHOLE_WORD.findall(text))
+    return _BROKEN_WORD.sub(lambda m: m[1] + m[2] if m[1] + m[2] in words else m[0], text)

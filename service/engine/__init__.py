@@ -1,0 +1,1 @@
+"""DOES: use cases, the worker, and the order of effects."""

@@ -1,0 +1,266 @@
+"""Run one job's work: items in, checkpoints out, until it is done or told to stop."""
+
+import random
+import shutil
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import wait
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from threading import Event
+
+from service.core.pace import (
+    MOST_ATTEMPTS,
+    backoff_seconds,
+    batch_limit,
+    segment_is_full,
+    too_many_failures,
+)
+from service.engine.commit import Committer
+from service.engine.draft import Batch, Outcome
+from service.engine.feeder import Feeder
+from service.engine.intake import Intake, Rules
+from service.engine.lease import Lease
+from service.engine.owner import Owner
+from service.engine.recall import Recall
+from service.engine.removal import removal_of
+from service.engine.reuse import Reuse
+from service.engine.tools import Tools
+from service.errors import LeaseLost, TryAgain
+from service.ledger import documents, items, jobs
+from service.ledger.database import AnyRow, utc_now
+from service.ports import FileTask, Source
+
+MOST_WAITING = 256  # chunks submitted and not collected: enough that the pool never runs dry
+_LEAST_AHEAD = 32  # items in hand, however small the batches
+_LOOK_AGAIN_SECONDS = 0.25  # after the ledger had no item to give
+_TICK_SECONDS = 0.1
+_KEEP_ROWS = 32  # a document of which an orderly stop has fewer rows starts again instead
+_LAST_RESULTS_SECONDS = 1.0
+_DELETES_AT_ONCE = 200
+
+
+class Interrupted(Exception):
+    """A wish, SIGTERM or the end of the lease: stop at the next safe point."""
+
+
+class GaveUp(Exception):
+    """Going on is pointless."""
+
+
+@dataclass
+class Ingest:
+    """One tenure of one job."""
+
+    tools: Tools
+    lease: Lease
+    committer: Committer
+    recall: Recall
+    job: AnyRow
+    owner: Owner
+    source: Source
+    stop: Event
+    merge: Callable[[], bool]
+    wake: Event = field(default_factory=Event)
+    last_commit: float = field(default_factory=time.monotonic)
+
+    def __post_init__(self) -> None:
+        options = self.job.options
+        self.batch_size: int = options.get("batch_size") or self.tools.settings.batch_size
+        self.intake = self._new_intake()
+        self.feeder: Feeder | None = None
+        self.claimed: set[int] = set()
+        self.look_again = 0.0
+        self.failed, self.settled = self.job.failed, self.job.failed + self.job.done + self.job.skipped
+
+    def check(self) -> None:
+        """Raise Interrupted or LeaseLost when this work must stop."""
+        if self.lease.lost:
+            raise LeaseLost("another worker holds the collection")
+        if self.stop.is_set() or self.lease.wish != "running":
+            raise Interrupted
+
+    def work(self) -> None:
+        """Settle every open item, removals last. Raises Interrupted, GaveUp, LeaseLost, TryAgain, Corrupt."""
+        self._stage("embed")
+        workers = self.job.options.get("workers") or self.tools.settings.parse_workers
+        self.feeder = Feeder(self.tools.preparer, workers, self.wake)
+        try:
+            self._upserts()
+        finally:
+            self.feeder.stop()
+            self.feeder = None
+        self._deletes()
+
+    def save_what_is_embedded(self) -> None:
+        """After Interrupted: commit what has its vectors, give the rest back."""
+        self.drop_what_is_queued()
+        running = [row.future for row in self.intake.waiting if not row.future.cancelled()]
+        wait(running, timeout=_LAST_RESULTS_SECONDS)
+        self.intake.collect()
+        self._commit(self.intake.take_batch(True, _KEEP_ROWS))
+        self._give_back()
+        self.intake = self._new_intake()
+
+    def drop_what_is_queued(self) -> None:
+        """Take back from the embedder what it has not begun."""
+        for row in self.intake.waiting:
+            row.future.cancel()
+
+    def _new_intake(self) -> Intake:
+        options = self.job.options
+        rules = Rules(
+            self.owner.recipe,
+            options.get("mode") == "fresh",
+            self.job.root,
+            self.tools.settings.max_retries,
+        )
+        reuse = Reuse(self.tools.embedder.submit)
+        self.recall.start(reuse)
+        return Intake(rules, reuse, self.recall)
+
+    def _upserts(self) -> None:
+        while True:
+            self.check()
+            more = self._claim()
+            self._take_in()
+            self.intake.collect()
+            self._commit_if_due()
+            if not more and not self.claimed:
+                return
+            self._wait_a_moment()
+
+    def _wait_a_moment(self) -> None:
+        if self.intake.waiting:
+            self.intake.waiting[0].future.add_done_callback(lambda _: self.wake.set())
+        self.wake.wait(_TICK_SECONDS)
+        self.wake.clear()
+
+    def _claim(self) -> bool:
+        """Hand more items to the feeder while there is room; False when none are left to claim."""
+        careful = any(self._attempts.values())
+        if len(self.claimed) >= max(self.batch_size, _LEAST_AHEAD) or (careful and self.claimed):
+            return True
+        if time.monotonic() < self.look_again:
+            return True  # not known
+        with self.tools.ledger.read() as c:
+            found = items.next_pending(c, self.job.id, "upsert", self.batch_size, utc_now())
+            if not found:
+                self.look_again = time.monotonic() + _LOOK_AGAIN_SECONDS
+                return items.earliest_retry(c, self.job.id, "upsert") is not None
+        attempts = found[0].attempts
+        if attempts and self.claimed:
+            return True  # what was in flight when a worker died is tried apart from the others
+        chosen = [item for item in found if item.attempts == attempts]
+        self._start(chosen[: batch_limit(self.batch_size, attempts)])
+        return True
+
+    @property
+    def _attempts(self) -> dict[int, int]:
+        return {item_id: o.item.attempts for item_id, o in self.intake.items.items()}
+
+    def _start(self, chosen: Sequence[AnyRow]) -> None:
+        self._room_on_disk()
+        poison = [item for item in chosen if item.attempts >= MOST_ATTEMPTS]
+        for item in poison:
+            detail = f"its worker ended uncleanly {item.attempts} times while it was in hand"
+            self.intake.batch.outcomes.append(Outcome(item.id, "failed", "poison", detail))
+            self.intake.batch.count("failed")
+            self.claimed.add(item.id)
+        healthy = [item for item in chosen if item.attempts < MOST_ATTEMPTS]
+        with self.tools.ledger.write() as c:
+            self.lease.hold(c)
+            items.start(c, [item.id for item in healthy])
+            known = [documents.of_file(c, self.owner.source_id, item.folder, item.name) for item in healthy]
+        for item, records in zip(healthy, known, strict=True):
+            self.claimed.add(item.id)
+            self.intake.open(item, records)
+            self._feed(item, records)
+
+    def _feed(self, item: AnyRow, records: dict[str, AnyRow]) -> None:
+        assert self.feeder is not None
+        whole = records.get("")
+        usable = whole is not None and whole.state in ("indexed", "container")
+        same_recipe = whole is not None and whole.recipe == self.owner.recipe
+        trusted = usable and same_recipe and self.job.options.get("mode") != "fresh"
+        known_sha256 = whole.file_sha256 if trusted and whole is not None else ""
+        path = self.source.locate(item.folder, item.name)
+        category = item.folder.rsplit("/", 1)[-1] or self.job.root
+        metadata = {"source": self.job.root, "category": category, "filename": item.name}
+        self.feeder.start(item.id, FileTask(path, metadata, known_sha256))
+
+    def _take_in(self) -> None:
+        assert self.feeder is not None
+        while len(self.intake.waiting) < MOST_WAITING:
+            said = self.feeder.take()
+            if said is None:
+                return
+            self.intake.take(said.item_id, said.what)
+
+    def _commit_if_due(self) -> None:
+        intake = self.intake
+        settled = max(len(intake.ready), len(intake.batch.outcomes))
+        full = segment_is_full(len(intake.embedded), self.tools.embedder.space.dimensions)
+        late = time.monotonic() - self.last_commit >= self.tools.settings.commit_seconds
+        if full or late:
+            self._commit(intake.take_batch(with_unfinished=True))
+        elif settled >= self.batch_size or intake.quiet or intake.postponed:
+            self._commit(intake.take_batch(with_unfinished=False))
+
+    def _commit(self, batch: Batch) -> None:
+        if batch:
+            self._room_on_disk()
+            while self.merge():  # before one more segment is added
+                pass
+            self.committer.commit(batch, self.owner)
+            self._count(batch)
+        self.last_commit = time.monotonic()
+        self.claimed -= {outcome.item_id for outcome in batch.outcomes}
+        self._postpone()
+
+    def _count(self, batch: Batch) -> None:
+        failed = sum(outcome.state == "failed" for outcome in batch.outcomes)
+        self.failed += failed
+        self.settled += len(batch.outcomes)
+        if too_many_failures(self.failed, self.settled, self.tools.settings.max_failures_ratio):
+            raise GaveUp(f"{self.failed} of {self.settled} items failed; see the job's failed items")
+
+    def _postpone(self) -> None:
+        """Items that met a passing condition: only now that all they had said is committed or dropped."""
+        if not self.intake.postponed:
+            return
+        with self.tools.ledger.write() as c:
+            self.lease.hold(c)
+            for item, error in self.intake.postponed:
+                wait_seconds = backoff_seconds(item.tries, random.random())
+                due = datetime.now(UTC) + timedelta(seconds=wait_seconds)
+                items.postpone(c, item.id, due.isoformat(timespec="microseconds"), error.reason, error.detail)
+        self.claimed -= {item.id for item, _ in self.intake.postponed}
+        self.intake.postponed.clear()
+
+    def _give_back(self) -> None:
+        with self.tools.ledger.write() as c:
+            self.lease.hold(c)
+            items.give_back(c, sorted(self.claimed))
+        self.claimed.clear()
+
+    def _deletes(self) -> None:
+        self._stage("remove")
+        while True:
+            self.check()
+            with self.tools.ledger.read() as c:
+                found = items.next_pending(c, self.job.id, "delete", _DELETES_AT_ONCE, utc_now())
+                batch = removal_of(c, self.owner.source_id, found)
+            if not found:
+                return
+            self._commit(batch)
+
+    def _stage(self, stage: str) -> None:
+        with self.tools.ledger.write() as c:
+            self.lease.hold(c)
+            jobs.note(c, self.job.id, stage=stage)
+
+    def _room_on_disk(self) -> None:
+        free = shutil.disk_usage(self.tools.settings.data_dir).free
+        if free < self.tools.settings.min_free_bytes:
+            raise TryAgain("disk_low", f"{free} bytes free, {self.tools.settings.min_free_bytes} wanted")

@@ -1,0 +1,344 @@
+"""From what is said of files to drafts, rows and settled documents."""
+
+import time
+from collections import deque
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from service.core.stamp import settled_stamp
+from service.engine.draft import Batch, DocumentChange, Draft, Outcome, Place, Row
+from service.engine.reuse import Reuse
+from service.errors import DocumentFailed, SkipDocument, TryAgain
+from service.index.records import text_hash
+from service.ledger.database import AnyRow
+from service.ports import FileRead, Left, Piece, Span
+
+
+@dataclass(eq=False)
+class OpenItem:
+    """A file being worked on, and what the ledger knew of it before."""
+
+    item: AnyRow
+    known: Mapping[str, AnyRow]  # record -> document
+    seen: set[str] = field(default_factory=set)
+    same: set[str] = field(default_factory=set)  # records whose text has not changed
+    drafts: set[Draft] = field(default_factory=set)  # not committed yet
+    current: Draft | None = None
+    current_record: str = ""
+    read: FileRead | None = None
+    bad_records: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """What intake must know of the job."""
+
+    recipe: str
+    fresh: bool  # do everything again, changed or not
+    root: str
+    max_tries: int
+
+
+class Intake:
+    """Takes in what is said, and keeps what the next commit may carry."""
+
+    def __init__(
+        self,
+        rules: Rules,
+        reuse: Reuse,
+        recall: Callable[[Draft, AnyRow | None], list[int]],
+    ) -> None:
+        """`recall(draft, known)` takes up an unfinished version, teaches `reuse`, and returns useless versions."""
+        self._rules, self._reuse, self._recall = rules, reuse, recall
+        self.items: dict[int, OpenItem] = {}
+        self.waiting: deque[Row] = deque()  # submitted, in order
+        self.embedded: list[Row] = []  # with their vectors
+        self.ready: list[Draft] = []  # may become visible with the next commit
+        self.batch = Batch()  # settled without vectors
+        self.postponed: list[tuple[AnyRow, TryAgain]] = []
+
+    @property
+    def quiet(self) -> bool:
+        """Whether nothing more comes of the items in hand: all are read, and every chunk has its vector."""
+        return not self.waiting and all(open_item.read is not None for open_item in self.items.values())
+
+    def open(self, item: AnyRow, known: Mapping[str, AnyRow]) -> None:
+        """An item has been handed to the feeder."""
+        self.items[item.id] = OpenItem(item, known)
+
+    def take(self, item_id: int, what: Piece | Left | FileRead | Exception) -> None:
+        """One thing said of an item; of an item that has failed meanwhile nothing counts any more."""
+        open_item = self.items.get(item_id)
+        if open_item is None:
+            return
+        match what:
+            case Piece():
+                self._piece(open_item, what)
+            case Left():
+                self._left(open_item, what)
+            case FileRead():
+                self._file_read(open_item, what)
+            case SkipDocument():
+                self._end(open_item, "skipped", what.reason, what.detail)
+            case DocumentFailed():
+                self._end(open_item, "failed", what.reason, what.detail)
+            case TryAgain():
+                self._again(open_item, what)
+            case _:
+                raise what
+
+    def collect(self) -> None:
+        """Move rows that have their vectors on, in order; a row that failed fails its document."""
+        while self.waiting and self.waiting[0].future.done() and not self.waiting[0].future.cancelled():
+            row = self.waiting.popleft()
+            if row.draft.failed:
+                continue
+            error = row.future.exception()
+            if isinstance(error, DocumentFailed):
+                self._draft_failed(row.draft, error)
+            elif error is not None:
+                raise error
+            else:
+                row.draft.embedded += 1
+                row.draft.committed_prefix = row.prefix_sha256
+                self.embedded.append(row)
+                self._settle_if_complete(row.draft)
+
+    def take_batch(self, with_unfinished: bool, worth_keeping: int = 1) -> Batch:
+        """What can be committed now.
+
+        With `with_unfinished`, also the rows of documents that are not complete, from `worth_keeping` rows on.
+        """
+        batch, self.batch = self.batch, Batch()
+        batch.finished, self.ready = self.ready, []
+        chosen = set(batch.finished)
+        if with_unfinished:
+            batch.unfinished = self._worth_keeping(chosen, worth_keeping)
+            chosen |= set(batch.unfinished)
+        batch.rows = [row for row in self.embedded if row.draft in chosen]
+        self.embedded = [row for row in self.embedded if row.draft not in chosen]
+        for draft in batch.finished:
+            self._close_draft(draft, batch)
+        return batch
+
+    def _worth_keeping(self, complete: set[Draft], least: int) -> list[Draft]:
+        counts: dict[Draft, int] = {}
+        for row in self.embedded:
+            if row.draft not in complete and not row.draft.complete:
+                counts[row.draft] = counts.get(row.draft, 0) + 1
+        return [draft for draft, count in counts.items() if count >= least]
+
+    def _close_draft(self, draft: Draft, batch: Batch) -> None:
+        if draft.old_version_id is not None:
+            batch.retired.append(draft.old_version_id)
+        open_item = self.items.get(draft.item_id)
+        if open_item is not None:
+            open_item.drafts.discard(draft)
+            self._settle_if_done(open_item, batch)
+
+    def _piece(self, open_item: OpenItem, piece: Piece) -> None:
+        if piece.first_ordinal == 0:
+            self._begin(open_item, piece)
+        draft = open_item.current
+        if draft is None or draft.failed:
+            return
+        for ordinal, span in enumerate(piece.spans, piece.first_ordinal):
+            self._chunk(draft, ordinal, span, piece)
+            if draft.failed:
+                return
+        if piece.last:
+            draft.ended = True
+            if draft.chunks < draft.stored_chunks:
+                self._abandon(draft)
+            else:
+                self._settle_if_complete(draft)
+
+    def _begin(self, open_item: OpenItem, piece: Piece) -> None:
+        record = _unique(piece.record, open_item.seen)
+        open_item.seen.add(record)
+        known = open_item.known.get(record)
+        open_item.current = None
+        if known is not None and self._is_same(known, piece):
+            open_item.same.add(record)
+            return
+        draft = Draft.of(open_item.item.id, self._place(open_item, record), piece)
+        if known is not None:
+            draft.doc_id, draft.old_version_id = known.doc_id, known.version_id
+        self.batch.abandoned += self._recall(draft, known)
+        open_item.current = draft
+        open_item.drafts.add(draft)
+
+    def _is_same(self, known: AnyRow, piece: Piece) -> bool:
+        same_text = known.content_sha256 == piece.content_sha256 and known.recipe == self._rules.recipe
+        return known.state == "indexed" and same_text and not self._rules.fresh
+
+    def _chunk(self, draft: Draft, ordinal: int, span: Span, piece: Piece) -> None:
+        start, stop = span.start, span.stop
+        text = piece.text[start - piece.start : stop - piece.start]
+        digest = text_hash(text)
+        draft.prefix.update(digest)
+        draft.chunks += 1
+        lead = piece.text[max(draft.text_end - piece.start, 0) : start - piece.start]
+        draft.text_end = max(draft.text_end, stop)
+        if ordinal < draft.stored_chunks:
+            self._skip_stored(draft, ordinal)
+            return
+        future, reused = self._reuse.vector(digest, text)
+        self.batch.count("chunks")
+        if reused:
+            self.batch.count("chunks_reused")
+        else:
+            self.batch.count("tokens", span.tokens)
+        self.waiting.append(
+            Row(draft, ordinal, start, stop, span.tokens, lead, text, draft.prefix.hexdigest(), future)
+        )
+
+    def _skip_stored(self, draft: Draft, ordinal: int) -> None:
+        """A chunk that an earlier commit holds; at the last of them, what came must equal what is stored."""
+        draft.embedded += 1
+        if ordinal == draft.stored_chunks - 1:
+            draft.committed_prefix = draft.prefix.hexdigest()
+            if draft.committed_prefix != draft.stored_prefix:
+                self._abandon(draft)
+
+    def _abandon(self, draft: Draft) -> None:
+        """The chunks came out otherwise than before: the stored ones are dropped, the document starts again."""
+        self._again(self.items[draft.item_id], TryAgain("prefix_differs", draft.place.key))
+
+    def _left(self, open_item: OpenItem, left: Left) -> None:
+        record = _unique(left.record, open_item.seen)
+        open_item.seen.add(record)
+        open_item.bad_records += left.outcome == "failed"
+        values = {"state": left.outcome, "reason": left.reason, "detail": left.detail, "content_sha256": ""}
+        values["recipe"] = self._rules.recipe
+        self._change(open_item, record, values, keeps=left.outcome == "failed")
+
+    def _file_read(self, open_item: OpenItem, read: FileRead) -> None:
+        open_item.read = read
+        self.batch.count("bytes", read.size_bytes)
+        facts = {"stamp": read.stamp, "file_sha256": read.sha256}
+        if read.unchanged:
+            self._change(open_item, "", facts)
+            self._finish(open_item, self.batch)
+            return
+        if read.container:
+            values = {"state": "container", "reason": None, "recipe": self._rules.recipe}
+            self._change(open_item, "", {**facts, **values})
+            open_item.seen.add("")
+        elif "" in open_item.same:
+            self._change(open_item, "", facts)
+        self._retire_unseen(open_item)
+        for draft in tuple(open_item.drafts):
+            if draft.place.record == "":
+                draft.stamp, draft.file_sha256, draft.file_bytes = read.stamp, read.sha256, read.size_bytes
+            self._settle_if_complete(draft)
+        self._settle_if_done(open_item, self.batch)
+
+    def _settle_if_complete(self, draft: Draft) -> None:
+        open_item = self.items.get(draft.item_id)
+        read = open_item is not None and open_item.read is not None
+        if draft.complete and (draft.place.record or read) and draft not in self.ready:
+            self.ready.append(draft)
+
+    def _settle_if_done(self, open_item: OpenItem, batch: Batch) -> None:
+        if open_item.read is not None and not open_item.drafts:
+            self._finish(open_item, batch)
+
+    def _finish(self, open_item: OpenItem, batch: Batch) -> None:
+        if open_item.bad_records:
+            detail = f"{open_item.bad_records} of {len(open_item.seen)} records"
+            batch.outcomes.append(Outcome(open_item.item.id, "failed", "records_failed", detail))
+        else:
+            batch.outcomes.append(Outcome(open_item.item.id, "done"))
+        batch.count("failed" if open_item.bad_records else "done")
+        del self.items[open_item.item.id]
+
+    def _end(self, open_item: OpenItem, state: str, reason: str, detail: str) -> None:
+        """The file as a whole is skipped by rule, or has failed."""
+        if reason != "vanished":
+            stamp = settled_stamp(open_item.item.stamp, time.time())
+            values = {"state": state, "reason": reason, "detail": detail[:500], "stamp": stamp}
+            keeps = state == "failed"  # what was readable before stays searchable: a doubt deletes nothing
+            values |= {"content_sha256": "", "recipe": self._rules.recipe}
+            self._change(open_item, "", values, keeps)
+            open_item.seen.add("")
+            if state == "skipped":
+                self._retire_unseen(open_item)
+        self._drop(open_item)
+        self.batch.outcomes.append(Outcome(open_item.item.id, state, reason, detail[:500]))
+        self.batch.count(state)
+
+    def _again(self, open_item: OpenItem, error: TryAgain) -> None:
+        self._drop(open_item)
+        if open_item.item.tries >= self._rules.max_tries:
+            self.items[open_item.item.id] = open_item
+            self._end(
+                open_item, "skipped" if error.reason == "vanished" else "failed", error.reason, error.detail
+            )
+        else:
+            self.postponed.append((open_item.item, error))
+
+    def _draft_failed(self, draft: Draft, error: DocumentFailed) -> None:
+        open_item = self.items.get(draft.item_id)
+        if open_item is None:
+            return
+        if draft.place.record == "":
+            self._end(open_item, "failed", error.reason, error.detail)
+            return
+        open_item.bad_records += 1
+        values = {"state": "failed", "reason": error.reason, "detail": error.detail, "content_sha256": ""}
+        self._change(open_item, draft.place.record, {**values, "recipe": self._rules.recipe}, keeps=True)
+        self._drop_draft(draft)
+        open_item.drafts.discard(draft)
+        self._settle_if_done(open_item, self.batch)
+
+    def _drop(self, open_item: OpenItem) -> None:
+        """Forget what is in hand of an item; records of it that are complete still count."""
+        for draft in open_item.drafts:
+            if draft not in self.ready:
+                self._drop_draft(draft)
+        self.items.pop(open_item.item.id, None)
+
+    def _drop_draft(self, draft: Draft) -> None:
+        draft.failed = True
+        self.embedded = [row for row in self.embedded if row.draft is not draft]
+        if draft.first_batch is not None and draft.version_id is not None:
+            self.batch.abandoned.append(draft.version_id)
+
+    def _retire_unseen(self, open_item: OpenItem) -> None:
+        """Records that the file had and has no more."""
+        for record, known in open_item.known.items():
+            if record not in open_item.seen and known.state != "deleted":
+                self._change(open_item, record, {"state": "deleted", "content_sha256": "", "stamp": ""})
+
+    def _change(self, open_item: OpenItem, record: str, values: dict[str, Any], keeps: bool = False) -> None:
+        """New column values of a document; unless it `keeps` its visible version, a state ends that one."""
+        known = open_item.known.get(record)
+        if "state" in values and not keeps:
+            values = {**values, "version_id": None, "chunks": 0}
+            if known is not None and known.version_id is not None:
+                self.batch.retired.append(known.version_id)
+        drafts = [draft.doc_id for draft in open_item.drafts if draft.place.record == record]
+        doc_id = known.doc_id if known is not None else next(iter(drafts), None)
+        self.batch.documents.append(DocumentChange(self._place(open_item, record), doc_id, values))
+
+    def _place(self, open_item: OpenItem, record: str) -> Place:
+        folder, name = open_item.item.folder, open_item.item.name
+        return Place(folder, name, record, key_of(self._rules.root, folder, name, record))
+
+
+def key_of(root: str, folder: str, name: str, record: str = "") -> str:
+    """A library document's key: named root, relative path, and the record inside the file."""
+    path = "/".join(part for part in (root, folder, name) if part)
+    return f"{path}#{record}" if record else path
+
+
+def _unique(record: str, seen: set[str]) -> str:
+    """Two records of a file with one id are two documents: nothing is lost silently."""
+    if record not in seen:
+        return record
+    number = 2
+    while f"{record}~{number}" in seen:
+        number += 1
+    return f"{record}~{number}"

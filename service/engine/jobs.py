@@ -1,0 +1,235 @@
+"""Use cases of jobs: create, ask, look, settle those whose worker is gone."""
+
+import hashlib
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import Connection
+
+from service.core.job import Fact, State, Verb
+from service.core.space import Space
+from service.engine import collections as collection_cases
+from service.engine import views
+from service.engine.lease import Observer
+from service.engine.settings import EngineSettings
+from service.errors import BadRequest, Conflict, NotFound, TryAgain
+from service.ledger import collections, events, idempotency, items, jobs, leases, segments
+from service.ledger.database import AnyRow, Ledger
+
+IDEMPOTENCY_HOURS = 24
+MOST_LOSSES = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """A job to be made. `path` is absolute; `root` is the name under which its documents' keys begin."""
+
+    collection: str
+    path: Path
+    root: str
+    mode: str = "incremental"  # or "fresh": do everything again
+    deletes: str = "safe"  # off, safe, confirmed
+    deletes_digest: str = ""
+    batch_size: int | None = None
+    workers: int | None = None
+    start_paused: bool = False
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """What the job row keeps."""
+        kept = {"mode": self.mode, "deletes": self.deletes, "deletes_digest": self.deletes_digest}
+        return {**kept, "batch_size": self.batch_size, "workers": self.workers}
+
+
+@dataclass(frozen=True, slots=True)
+class Jobs:
+    """The use cases that REST and the command line share."""
+
+    ledger: Ledger
+    settings: EngineSettings
+    space: Callable[[], tuple[Space, str]]  # the configured model's space, and its weights' name
+
+    def create(self, order: Order, idempotency_key: str = "", body: bytes = b"") -> dict[str, Any]:
+        """Make a job, and its collection if need be; the same key and body give the first answer again.
+
+        Raises BadRequest (also for a key that came with another body), Conflict, SpaceMismatch.
+        """
+        space, weights = self.space()
+        with self.ledger.write() as c:
+            digest = hashlib.sha256(body or json.dumps(order.options).encode()).hexdigest()
+            if idempotency_key:
+                answered = _answered(c, idempotency_key, digest)
+                if answered is not None:
+                    return answered
+            collection = collection_cases.ensure(c, order.collection, space, weights)
+            source = _source(c, collection.id, order)
+            row = jobs.create(c, collection.id, source.id, "library", order.options, order.start_paused)
+            view = views.job_view(c, row)
+            if idempotency_key:
+                idempotency.put(c, idempotency_key, digest, view)
+            return view
+
+    def ask(self, job_id: str, verb: Verb) -> dict[str, Any]:
+        """Record a wish. Raises NotFound, IllegalMove."""
+        with self.ledger.write() as c:
+            before = jobs.get(c, job_id)
+            row = jobs.ask(c, job_id, verb)
+            if verb == Verb.RETRY or (verb == Verb.RESUME and before.state == State.FAILED):
+                count = items.retry_failed(c, job_id)
+                row = jobs.count(c, job_id, "retry", {"failed": -count})
+            return views.job_view(c, row)
+
+    def get(self, job_id: str) -> dict[str, Any]:
+        """One job. Raises NotFound."""
+        with self.ledger.read() as c:
+            return views.job_view(c, jobs.get(c, job_id))
+
+    def find(self, order: Order) -> dict[str, Any] | None:
+        """The newest job of the order's collection and source."""
+        with self.ledger.read() as c:
+            collection = collections.find(c, order.collection)
+            source = collection and collections.find_source(c, collection.id, "library", order.root)
+            row = jobs.latest_of(c, collection.id, source.id) if collection and source else None
+            return None if row is None else views.job_view(c, row)
+
+    def listing(
+        self,
+        state: str | None = None,
+        collection: str | None = None,
+        cursor: str | None = None,
+        limit: int = 50,
+    ) -> dict[str, Any]:
+        """Jobs, newest first, with the cursor of the next page."""
+        before = _number(cursor)
+        with self.ledger.read() as c:
+            rows = jobs.listing(c, state=state, collection=collection, before=before, limit=limit)
+            shown = [views.job_view(c, row) for row in rows]
+        return {"jobs": shown, "next": str(rows[-1].number) if len(rows) == limit else None}
+
+    def items(
+        self, job_id: str, state: str | None = None, cursor: str | None = None, limit: int = 100
+    ) -> dict[str, Any]:
+        """A job's work items in order, with the cursor of the next page."""
+        with self.ledger.read() as c:
+            jobs.get(c, job_id)
+            rows = items.listing(c, job_id, state, _number(cursor) or 0, limit)
+        shown = [views.item_view(row) for row in rows]
+        return {"items": shown, "next": str(rows[-1].id) if len(rows) == limit else None}
+
+    def retry_item(self, job_id: str, item_id: int) -> dict[str, Any]:
+        """Try one failed item again: at once in an unfinished job, else the job is queued for it."""
+        with self.ledger.write() as c:
+            row = jobs.get(c, job_id)
+            if items.retry_failed(c, job_id, item_id) != 1:
+                raise NotFound("failed item", item_id)
+            row = jobs.count(c, job_id, "retry", {"failed": -1})
+            if row.state == State.COMPLETED_WITH_ERRORS:
+                row = jobs.ask(c, job_id, Verb.RETRY)
+            elif row.state == State.FAILED:
+                row = jobs.ask(c, job_id, Verb.RESUME)
+            return views.job_view(c, row)
+
+    def checkpoints(self, job_id: str, cursor: str | None = None, limit: int = 20) -> dict[str, Any]:
+        """A job's checkpoints, newest first, with the cursor of the next page."""
+        with self.ledger.read() as c:
+            row = jobs.get(c, job_id)
+            points = segments.list_checkpoints(
+                c, row.collection_id, job_id=job_id, before=_number(cursor), limit=limit
+            )
+        shown = [views.checkpoint_view(point) for point in points]
+        return {"checkpoints": shown, "next": str(points[-1].generation) if len(points) == limit else None}
+
+    def events(self, job_id: str, after_version: int) -> tuple[bool, list[dict[str, Any]]]:
+        """(Whether history from there on is complete, the events after that version)."""
+        with self.ledger.read() as c:
+            jobs.get(c, job_id)
+            oldest = events.oldest_version(c, job_id)
+            rows = events.since(c, job_id, after_version)
+        complete = oldest is not None and oldest <= after_version + 1
+        return complete, [views.event_view(row) for row in rows]
+
+
+def sweep(ledger: Ledger, observer: Observer, settings: EngineSettings) -> int:
+    """Settle jobs whose worker is dead; any long-lived process may do it, often. Returns how many."""
+    with ledger.read() as c:
+        held = jobs.held(c)
+    return sum(_settle_if_dead(ledger, observer, settings, job) for job in held)
+
+
+def worker_lost(ledger: Ledger, worker_id: str) -> None:
+    """A supervisor that lives on has seen its worker die: the job goes on, unless that has not helped so far."""
+    with ledger.write() as c:
+        for job in jobs.held(c):
+            if job.worker_id != worker_id or job.state == State.CANCELLING:
+                continue
+            if job.state == State.RUNNING and job.losses < MOST_LOSSES:
+                reason = {"code": "worker_lost", "message": "its worker ended; a new one takes over"}
+                jobs.apply(c, job, Fact.WORKER_LOST, losses=job.losses + 1, reason=reason)
+            else:
+                _interrupt(c, job, "worker_lost", "its worker ended again and again without a checkpoint")
+
+
+def resume_interrupted(ledger: Ledger) -> int:
+    """At service start with `auto_resume`: interrupted jobs, and only they, are queued. Returns how many."""
+    with ledger.write() as c:
+        interrupted = jobs.listing(c, state=State.INTERRUPTED, limit=10_000)
+        for job in interrupted:
+            jobs.apply(c, job, Fact.AUTO_RESUMED, reason=None)
+    return len(interrupted)
+
+
+def _settle_if_dead(ledger: Ledger, observer: Observer, settings: EngineSettings, job: AnyRow) -> bool:
+    try:
+        with ledger.write() as c:
+            now = jobs.get(c, job.id)
+            if now.state not in (State.RUNNING, State.PAUSING):
+                return False
+            lease = leases.read(c, job.collection_id)
+            folder = settings.folder(job.collection)
+            if lease.job_id == job.id and not observer.is_dead(c, job.collection_id, folder):
+                return False
+            _interrupt(c, now, "worker_gone", "its worker is gone; resume to go on from the last checkpoint")
+            return True
+    except TryAgain:
+        return False
+
+
+def _interrupt(c: Connection, job: AnyRow, code: str, message: str) -> None:
+    generation = collections.by_id(c, job.collection_id).generation
+    reason = None if job.state == State.PAUSING else {"code": code, "message": message}
+    jobs.apply(c, job, Fact.STOPPED, reason=reason, paused_at_checkpoint=generation, stage="")
+
+
+def _answered(c: Connection, key: str, digest: str) -> dict[str, Any] | None:
+    horizon = datetime.now(UTC) - timedelta(hours=IDEMPOTENCY_HOURS)
+    idempotency.forget_before(c, horizon.isoformat(timespec="microseconds"))
+    row = idempotency.get(c, key)
+    if row is None:
+        return None
+    if row.body_sha256 != digest:
+        raise BadRequest(f"Idempotency-Key {key!r} came with another body before: use a new key.")
+    response: dict[str, Any] = row.response
+    return response
+
+
+def _source(c: Connection, collection_id: str, order: Order) -> AnyRow:
+    known = collections.find_source(c, collection_id, "library", order.root)
+    moved = known is not None and known.path != str(order.path)
+    if known is not None and moved and Path(known.path).is_dir() and Path(known.path) != order.path:
+        raise Conflict(
+            f"{order.root!r} stands for {known.path} in this collection, and that folder is still there: "
+            f"give {order.path} a name of its own (--root NAME)."
+        )
+    return collections.put_source(c, collection_id, "library", order.root, str(order.path))
+
+
+def _number(cursor: str | None) -> int | None:
+    if cursor is None:
+        return None
+    if not cursor.isdigit():
+        raise BadRequest(f"{cursor!r} is not a cursor: take `next` from the page before.")
+    return int(cursor)

@@ -1,0 +1,161 @@
+"""Hold a collection's lease, and tell whether somebody else's is dead."""
+
+import fcntl
+import os
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+from threading import Event, Lock, Thread
+
+from sqlalchemy import Connection
+
+from service.errors import LeaseLost, TryAgain
+from service.ledger import jobs, leases
+from service.ledger.database import AnyRow, Ledger
+
+DEAD_SECONDS = 15.0  # without a beat, on the observer's own monotonic clock
+BEAT_SECONDS = 3.0
+WISH_SECONDS = 0.2
+_LOCK_TRIES = 5
+
+
+@dataclass
+class Observer:
+    """Watches the beats of other holders with this process's monotonic clock; nobody's wall clock counts."""
+
+    dead_seconds: float = DEAD_SECONDS
+    _seen: dict[str, tuple[int, int, float]] = field(default_factory=dict)
+
+    def is_free(self, lease: AnyRow, has_lock: bool) -> bool:
+        """Whether the lease may be taken; `has_lock`: this process holds the folder's lock just now."""
+        if lease.holder == "":
+            return True
+        # The lock proves that a holder who had it on this very machine is gone. Not having it proves nothing:
+        # its owner may be frozen, or a zombie that keeps it from the present holder.
+        if has_lock and lease.lock_host == boot_id():
+            return True
+        now = time.monotonic()
+        token, beat, since = self._seen.get(lease.collection_id, (-1, -1, now))
+        if (token, beat) != (lease.token, lease.beat):
+            since = now
+            self._seen[lease.collection_id] = (lease.token, lease.beat, now)
+        return now - since >= self.dead_seconds
+
+    def is_dead(self, c: Connection, collection_id: str, folder: Path) -> bool:
+        """Whether nobody alive holds the lease."""
+        lock = _lock(folder)
+        try:
+            return self.is_free(leases.read(c, collection_id), lock is not None)
+        finally:
+            _unlock(lock)
+
+
+class Lease:
+    """The right to commit to one collection: a token, a beating thread, and a lock on the folder."""
+
+    def __init__(self, ledger: Ledger, collection_id: str, token: int, lock: int | None) -> None:
+        self.collection_id, self.token = collection_id, token
+        self.lost = False
+        self.wish = "running"  # the desired state of the job that is watched
+        self.wish_changed = Event()
+        self._ledger, self._lock = ledger, lock
+        self._job_id: str | None = None
+        self._ended = Event()
+        self._guard = Lock()
+        self._thread = Thread(target=self._live, name="lease", daemon=True)
+        self._thread.start()
+
+    @classmethod
+    def take(
+        cls, ledger: Ledger, observer: Observer, job: AnyRow, folder: Path, holder: str
+    ) -> "Lease | None":
+        """Take the lease if it is free or its holder is dead; None when somebody has it."""
+        lock = _lock(folder)
+        taken = None
+        try:
+            with ledger.write() as c:
+                lease = leases.read(c, job.collection_id)
+                if observer.is_free(lease, lock is not None):
+                    host = boot_id() if lock is not None else ""
+                    taken = leases.take(c, lease, holder, job.id, host)
+        finally:
+            if taken is None:
+                _unlock(lock)
+        return None if taken is None else cls(ledger, job.collection_id, taken, lock)
+
+    def watch(self, job_id: str) -> None:
+        """From now on keep `wish` equal to this job's desired state."""
+        with self._guard:
+            self._job_id = job_id
+        self._look()
+
+    def hold(self, c: Connection) -> None:
+        """First statement of a transaction under the lease; raises LeaseLost."""
+        try:
+            leases.hold(c, self.collection_id, self.token)
+        except LeaseLost:
+            self.lost = True
+            raise
+
+    def release(self) -> None:
+        """Stop beating and let go."""
+        self._ended.set()
+        self._thread.join()
+        try:
+            with self._ledger.write() as c:
+                leases.release(c, self.collection_id, self.token)
+        finally:
+            _unlock(self._lock)
+
+    def _live(self) -> None:
+        next_beat = time.monotonic() + BEAT_SECONDS
+        while not self._ended.wait(WISH_SECONDS) and not self.lost:
+            try:
+                self._look()
+                if time.monotonic() >= next_beat:
+                    self._beat()
+                    next_beat = time.monotonic() + BEAT_SECONDS
+            except TryAgain:
+                continue  # a busy or full ledger: the next round may find it better
+            except LeaseLost:
+                self.wish_changed.set()
+
+    def _beat(self) -> None:
+        with self._ledger.write() as c:
+            self.hold(c)
+
+    def _look(self) -> None:
+        with self._guard:
+            job_id = self._job_id
+        if job_id is None:
+            return
+        with self._ledger.read() as c:
+            wish = jobs.get(c, job_id).desired_state
+        if wish != self.wish:
+            self.wish = wish
+            self.wish_changed.set()
+
+
+def boot_id() -> str:
+    """This machine since its last boot: containers on it share the id, and the kernel's locks."""
+    return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+
+
+def _lock(folder: Path) -> int | None:
+    """The folder's writer lock, kept by an open descriptor until its process ends; None: taken."""
+    if not folder.is_dir():
+        return None
+    descriptor = os.open(folder / "writer.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+    for _ in range(_LOCK_TRIES):  # an observer may hold it for the blink of an eye
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return descriptor
+        except BlockingIOError:
+            time.sleep(0.01)
+    os.close(descriptor)
+    return None
+
+
+def _unlock(lock: int | None) -> None:
+    if lock is not None:
+        os.close(lock)

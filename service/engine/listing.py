@@ -1,0 +1,142 @@
+"""Compare a source with the ledger: what to add, update, leave and remove."""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from service.core.guard import digest_of, may_delete
+from service.engine.intake import key_of
+from service.engine.lease import Lease
+from service.errors import Refused
+from service.ledger import documents, items, jobs
+from service.ledger.database import AnyRow, Ledger
+from service.ports import Folder, Source
+
+_FLUSH_ITEMS = 1000
+_FLUSH_SECONDS = 0.5
+
+
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """How a job compares."""
+
+    job_id: str
+    source_id: int
+    root: str
+    recipe: str
+    fresh: bool
+    deletes: str
+    deletes_digest: str
+
+
+@dataclass
+class Listing:
+    """One walk over a source. Files that have not changed are a number, not a row."""
+
+    ledger: Ledger
+    lease: Lease
+    source: Source
+    terms: Terms
+    pulse: Callable[[], None]
+    discovered: int = 0
+    unchanged: int = 0
+    known_failed: int = 0
+    _found: list[dict[str, str]] = field(default_factory=list)
+    _gone: list[dict[str, str]] = field(default_factory=list)
+    _errors: list[str] = field(default_factory=list)  # folders that were not listed to the end
+    _flushed_at: float = 0.0
+
+    def run(self) -> None:
+        """List everything; the job's items and total are in the ledger afterwards. Raises what `pulse` raises."""
+        with self.ledger.write() as c:
+            self.lease.hold(c)
+            items.drop_pending(c, self.terms.job_id)
+            jobs.note(c, self.terms.job_id, stage="list", total=None)
+            owned = documents.count_of(c, self.terms.source_id)
+            # Before the walk: what is committed during it must not look as if it had vanished.
+            unseen_folders = documents.folders_of(c, self.terms.source_id)
+        self._walk(unseen_folders)
+        for folder in unseen_folders:
+            if not self._below_an_error(folder):
+                self._gone += self._known_names(folder)
+        self._finish(owned)
+
+    def _walk(self, unseen_folders: set[str]) -> None:
+        waiting = [""]
+        while waiting:
+            self.pulse()
+            path = waiting.pop()
+            # Known names first, for the same reason as above.
+            with self.ledger.read() as c:
+                known = documents.stamps_in(c, self.terms.source_id, path)
+            folder = self.source.scan(path, self.pulse)
+            unseen_folders.discard(path)
+            waiting += [f"{path}/{name}" if path else name for name in reversed(folder.subfolders)]
+            self._compare(folder, known)
+            self._flush(force=False)
+
+    def _compare(self, folder: Folder, known: dict[str, AnyRow]) -> None:
+        for name, stamp in folder.files.items():
+            before = known.pop(name, None)
+            if before is None or before.stamp != stamp or self.terms.fresh:
+                self._found.append({"folder": folder.path, "name": name, "stamp": stamp})
+            elif before.state != "failed":
+                self.unchanged += 1
+            elif before.recipe == self.terms.recipe:
+                self.known_failed += 1
+            else:
+                self._found.append({"folder": folder.path, "name": name, "stamp": stamp})
+        self.discovered += len(folder.files)
+        if folder.error:
+            self._errors.append(folder.path)
+            self._refuse_an_unreadable_root(folder)
+        else:
+            self._gone += [{"folder": folder.path, "name": name, "stamp": ""} for name in known]
+
+    def _refuse_an_unreadable_root(self, folder: Folder) -> None:
+        if folder.path == "":
+            raise Refused(
+                f"The source's root cannot be listed: {folder.error}. Check its path and permissions."
+            )
+
+    def _known_names(self, folder: str) -> list[dict[str, str]]:
+        with self.ledger.read() as c:
+            names = documents.stamps_in(c, self.terms.source_id, folder)
+        return [{"folder": folder, "name": name, "stamp": ""} for name in names]
+
+    def _below_an_error(self, folder: str) -> bool:
+        return any(folder == bad or folder.startswith(bad + "/") for bad in self._errors)
+
+    def _flush(self, force: bool) -> None:
+        now = time.monotonic()
+        if not force and len(self._found) < _FLUSH_ITEMS and now - self._flushed_at < _FLUSH_SECONDS:
+            return
+        self._flushed_at = now
+        with self.ledger.write() as c:
+            self.lease.hold(c)
+            items.add(c, self.terms.job_id, "upsert", self._found)
+            row = jobs.get(c, self.terms.job_id)
+            jobs.note(c, row.id, discovered=max(row.discovered, self.discovered), unchanged=self.unchanged,
+                      known_failed=self.known_failed)  # fmt: skip
+        self._found = []
+
+    def _finish(self, owned: int) -> None:
+        self._flush(force=True)
+        keys = (key_of(self.terms.root, gone["folder"], gone["name"]) for gone in self._gone)
+        digest = digest_of(keys)
+        count = len(self._gone)
+        allowed = may_delete(self.terms.deletes, count, owned, digest, self.terms.deletes_digest)
+        with self.ledger.write() as c:
+            self.lease.hold(c)
+            if allowed:
+                items.add(c, self.terms.job_id, "delete", self._gone)
+            withheld = None if allowed or not count else {"count": count, "digest": digest}
+            # The total comes last: it says that the listing is complete.
+            jobs.note(c, self.terms.job_id, total=self.discovered, deletes_withheld=withheld)
+            if self._errors:
+                jobs.note(c, self.terms.job_id, "folders_unreadable", reason=_unreadable(self._errors))
+
+
+def _unreadable(folders: list[str]) -> dict[str, str]:
+    shown = ", ".join(folders[:5]) + (" …" if len(folders) > 5 else "")
+    return {"code": "folders_unreadable", "message": f"{len(folders)} folders could not be listed: {shown}"}

@@ -1,0 +1,60 @@
+"""What the collection already holds of a document that is to be made again."""
+
+from collections.abc import Iterator
+
+from service.engine.draft import Draft
+from service.engine.reuse import Reuse
+from service.engine.state import CollectionState
+from service.ledger import documents
+from service.ledger.database import AnyRow, Ledger
+from service.ports import Float32Vector
+
+
+class Recall:
+    """Called once per draft: takes up an unfinished version, and teaches `Reuse` the vectors of older ones."""
+
+    def __init__(self, ledger: Ledger, state: CollectionState, recipe: str) -> None:
+        self._ledger, self._state, self._recipe = ledger, state, recipe
+        self._reuse: Reuse | None = None
+        self.abandoned: list[int] = []
+
+    def start(self, reuse: Reuse) -> None:
+        """Whom to teach from now on."""
+        self._reuse = reuse
+
+    def __call__(self, draft: Draft, known: AnyRow | None) -> list[int]:
+        """Returns the unfinished versions of the document that are of no use any more."""
+        useless: list[int] = []
+        with self._ledger.read() as c:
+            twin = documents.with_content(c, self._state.id, draft.content_sha256)
+            unfinished = documents.unfinished_of(c, self._state.id, draft.doc_id) if draft.doc_id else []
+            old = [
+                documents.version(c, self._state.id, row.version_id)
+                for row in (known, twin)
+                if row is not None and row.version_id is not None
+            ]
+        for version in unfinished:
+            if version.content_sha256 == draft.content_sha256 and version.recipe == self._recipe:
+                _take_up(draft, version)
+            else:
+                useless.append(version.version_id)
+        self._learn(old)
+        return useless
+
+    def _learn(self, versions: list[AnyRow]) -> None:
+        assert self._reuse is not None
+        for version in versions:
+            self._reuse.learn(self._vectors(version))
+
+    def _vectors(self, version: AnyRow) -> Iterator[tuple[bytes, Float32Vector]]:
+        for segment in self._state.covering(version.first_batch, version.last_batch):
+            rows = self._state.chunk_file(segment).rows_of_version(version.version_id)
+            if rows:
+                vectors = self._state.vectors_of(segment, [row.row for row in rows])
+                yield from ((row.text_hash, vector) for row, vector in zip(rows, vectors, strict=True))
+
+
+def _take_up(draft: Draft, version: AnyRow) -> None:
+    draft.version_id = version.version_id
+    draft.first_batch, draft.last_batch = version.first_batch, version.last_batch
+    draft.stored_chunks, draft.stored_prefix = version.chunks, version.prefix_sha256

@@ -1,0 +1,155 @@
+"""The start-up ladder: make a folder and the ledger agree again, under a fresh lease and before any work."""
+
+import re
+import zlib
+from collections.abc import Iterable
+from pathlib import Path
+
+from service.engine.lease import Lease
+from service.engine.state import CollectionState, Segment
+from service.errors import Corrupt, Refused
+from service.index import manifest
+from service.index.collection_file import claim_folder
+from service.index.files import make_folder, sync_folder, verify, write_new
+from service.ledger import events, metrics, segments
+from service.ledger.database import Ledger
+
+FRESHLY_HASHED_BYTES = 64 << 20  # of the newest files, at every start; the rest at first use
+_NAME = re.compile(r"(?:segments|commits)/(\d+)(?:-g(\d+))?-t(\d+)\.(?:faiss|chunks|live|json)")
+
+
+def recover(ledger: Ledger, lease: Lease, state: CollectionState) -> list[Segment]:
+    """Clean up after predecessors; returns the damaged segments, which the caller takes out of use.
+
+    Raises Refused where the folder belongs to another ledger, is ahead of it, or is damaged beyond one segment.
+    """
+    _prepare_folder(state)
+    _refuse_a_newer_manifest(state)
+    _remove_orphans(ledger, lease, state)
+    _restore_commit_records(ledger, state)
+    damaged = _damaged_segments(ledger, state)
+    _refuse_more_than_one(state, damaged)
+    return damaged
+
+
+def _prepare_folder(state: CollectionState) -> None:
+    make_folder(state.folder.parent)
+    make_folder(state.folder)
+    for name in ("segments", "commits", "quarantine"):
+        make_folder(state.folder / name)
+    claim_folder(state.folder, state.id, state.store_id, is_new=state.generation == 0)
+
+
+def _refuse_a_newer_manifest(state: CollectionState) -> None:
+    try:
+        published = manifest.read_manifest(state.folder)
+    except Corrupt:
+        return  # derived, so it is written anew
+    if published is not None and published.generation > state.generation:
+        raise Refused(
+            f"{state.folder} is published at generation {published.generation}, but the ledger knows only "
+            f"{state.generation}: an older ledger was put back. Restore the newer ledger, or use another data_dir."
+        )
+
+
+def _remove_orphans(ledger: Ledger, lease: Lease, state: CollectionState) -> None:
+    """Files that bear a number this ledger reserved for a fenced token go; what is not understood is put aside."""
+    with ledger.read() as c:
+        known = segments.known_files(c, state.id) | segments.names_of_checkpoints(c, state.id)
+        reserved = segments.never_committed(c, state.id, lease.token)
+    ours = {(row.segment_id, row.token) for row in reserved}
+    for name in _names_in(state.folder):
+        if name not in known:
+            _remove_or_put_aside(ledger, state, name, ours, lease.token)
+    for folder in ("segments", "commits", "quarantine"):
+        sync_folder(state.folder / folder)
+
+
+def _names_in(folder: Path) -> Iterable[str]:
+    for part in ("segments", "commits"):
+        yield from (f"{part}/{path.name}" for path in sorted((folder / part).iterdir()))
+
+
+def _remove_or_put_aside(
+    ledger: Ledger, state: CollectionState, name: str, ours: set[tuple[int, int]], token: int
+) -> None:
+    path = state.folder / name
+    match = _NAME.fullmatch(name)
+    if match is not None and _is_orphan(match, name, ours, state.generation, token):
+        path.unlink()
+        return
+    path.rename(state.folder / "quarantine" / path.name)
+    with ledger.write() as c:
+        events.record(c, "quarantined", {"file": name, "reason": "unknown"}, collection_id=state.id)
+
+
+def _is_orphan(
+    match: "re.Match[str]", name: str, ours: set[tuple[int, int]], generation: int, token: int
+) -> bool:
+    number, at, writer = int(match[1]), match[2], int(match[3])
+    if writer >= token:
+        return False
+    if name.endswith(".json"):
+        return number <= generation + 1
+    if name.endswith(".live"):
+        return int(at or 0) <= generation + 1
+    return (number, writer) in ours
+
+
+def _restore_commit_records(ledger: Ledger, state: CollectionState) -> None:
+    """The newest record is written anew, byte for byte, when it is missing or damaged."""
+    if state.parent is None:
+        return
+    with ledger.read() as c:
+        newest = segments.newest_checkpoint(c, state.id)
+    assert newest is not None
+    path = state.folder / newest.file
+    data = zlib.decompress(newest.record)
+    if path.exists():
+        if path.read_bytes() == data:
+            return
+        path.rename(state.folder / "quarantine" / path.name)
+    write_new(state.folder, newest.file, data, "commit")
+    sync_folder(path.parent)
+
+
+def _damaged_segments(ledger: Ledger, state: CollectionState) -> list[Segment]:
+    with ledger.read() as c:
+        suspects = {row.segment_id for row in segments.live(c, state.id) if row.suspect}
+    damaged, hashed = [], 0
+    for segment in sorted(state.segments, key=lambda s: s.last_batch, reverse=True):
+        deep = hashed < FRESHLY_HASHED_BYTES or segment.segment_id in suspects
+        hashed += segment.size_bytes if deep else 0
+        if not _is_sound(state, segment, deep):
+            damaged.append(segment)
+    return damaged
+
+
+def _is_sound(state: CollectionState, segment: Segment, deep: bool) -> bool:
+    files = [file for file in (segment.faiss, segment.chunks, segment.live) if file is not None]
+    try:
+        for file in files:
+            path = state.folder / file.name
+            if deep:
+                verify(state.folder, file)
+            elif not path.exists() or path.stat().st_size != file.bytes:
+                return False
+    except Corrupt:
+        return False
+    segment.verified = segment.verified or deep
+    return True
+
+
+def _refuse_more_than_one(state: CollectionState, damaged: list[Segment]) -> None:
+    if len(damaged) > 1:
+        names = ", ".join(segment.faiss.name for segment in damaged)
+        raise Refused(
+            f"{len(damaged)} segments of {state.name!r} are damaged or missing ({names}): that is more than a "
+            "stray fault. Check the disk, restore a backup of data_dir, or delete these documents' collection."
+        )
+
+
+def count_restore(ledger: Ledger, outcome: str) -> None:
+    """For the metric ingest_restores_total."""
+    with ledger.write() as c:
+        metrics.add(c, "ingest_restores_total", 1, outcome=outcome)

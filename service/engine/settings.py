@@ -1,0 +1,24 @@
+"""What the engine is told; `service/settings.py` reads it from files and the environment."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True, slots=True)
+class EngineSettings:
+    """Plain values, checked before they come here."""
+
+    data_dir: Path
+    batch_size: int = 100
+    commit_seconds: float = 30.0
+    parse_workers: int = 1
+    max_failures_ratio: float = 0.5  # of settled items, once there are 20
+    max_retries: int = 3
+    min_free_bytes: int = 256 << 20
+    max_live_segments: int = 64
+    max_chunk_tokens: int = 256
+    overlap_tokens: int = 32
+
+    def folder(self, collection: str) -> Path:
+        """Where a collection's files are."""
+        return self.data_dir / "collections" / collection

@@ -1,0 +1,20 @@
+"""What a worker needs beyond the ledger; `app.py` puts it together."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from service.engine.settings import EngineSettings
+from service.ledger.database import AnyRow, Ledger
+from service.ports import Embedder, Preparer, Source
+
+
+@dataclass(frozen=True, slots=True)
+class Tools:
+    """The adapters behind the ports, and the plain values."""
+
+    ledger: Ledger
+    store_id: str
+    settings: EngineSettings
+    preparer: Preparer
+    embedder: Embedder
+    open_source: Callable[[AnyRow], Source]  # from a job row

@@ -1,0 +1,128 @@
+"""Compare ledger, files and manifest of a collection, and say what does not agree. Changes nothing but suspicion."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from service.engine.settings import EngineSettings
+from service.engine.state import stored
+from service.errors import Corrupt
+from service.index import manifest
+from service.index.chunkfile import ChunkFile
+from service.index.commit_record import read_chain
+from service.index.files import StoredFile, verify
+from service.index.live import read_live
+from service.ledger import collections, documents, segments
+from service.ledger.database import AnyRow, Ledger
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """One thing that does not agree, and what will happen about it."""
+
+    kind: str  # damaged, missing, orphan, duplicate, dead, manifest, chain
+    where: str
+    message: str
+
+
+def verify_collection(ledger: Ledger, settings: EngineSettings, name: str) -> dict[str, Any]:
+    """Hash every live file and compare contents with the ledger; a consistent report even while a job runs.
+
+    Damaged segments are marked: the next job on the collection takes them out of use and does again only what
+    they held. Raises NotFound.
+    """
+    with ledger.read() as c:  # one transaction: one generation
+        row = collections.by_name(c, name)
+        live = segments.live(c, row.id)
+        versions = {version.version_id: version for version in documents.live_versions(c, row.id)}
+        newest = segments.newest_checkpoint(c, row.id)
+    folder = settings.folder(name)
+    problems: list[Problem] = []
+    counts: dict[int, int] = {}
+    checked = 0
+    for segment in live:
+        found = list(_check_segment(folder, segment, versions, counts))
+        checked += 2 + (segment.live is not None)
+        if any(problem.kind in ("damaged", "missing") for problem in found):
+            with ledger.write() as c:
+                segments.change(c, row.id, segment.segment_id, suspect=True)
+        problems += found
+    if not problems:
+        problems += _check_versions(versions, counts)
+    problems += _check_manifest(folder, row)
+    problems += _check_chain(folder, newest)
+    return {
+        "collection": name,
+        "generation": row.generation,
+        "valid": not problems,
+        "problems": [asdict(problem) for problem in problems],
+        "files_checked": checked,
+        "documents": len(versions),
+        "vectors": sum(counts.values()),
+        "checkpoint": None if newest is None else {"generation": newest.generation, "at": newest.at},
+    }
+
+
+def _check_segment(
+    folder: Path, segment: AnyRow, versions: dict[int, AnyRow], counts: dict[int, int]
+) -> Iterator[Problem]:
+    files = [stored(file) for file in (segment.faiss, segment.chunks, segment.live) if file]
+    broken = [problem for file in files for problem in _check_file(folder, file)]
+    yield from broken
+    if broken:
+        return
+    alive = read_live(folder, stored(segment.live)) if segment.live else None
+    with ChunkFile(folder / segment.chunks["name"]) as chunks:
+        for row in chunks.rows():
+            if alive is None or alive[row.row]:
+                version = row.chunk.version
+                counts[version] = counts.get(version, 0) + 1
+                if version not in versions:
+                    yield Problem("dead", segment.chunks["name"], f"row {row.row} of a version that is not live")
+
+
+def _check_file(folder: Path, file: StoredFile) -> Iterator[Problem]:
+    try:
+        verify(folder, file)
+    except Corrupt as error:
+        kind = "missing" if error.found == "no file" else "damaged"
+        again = "The next job on this collection does again what it held."
+        yield Problem(kind, file.name, f"expected sha256 {error.expected}, found {error.found}. {again}")
+
+
+def _check_versions(versions: dict[int, AnyRow], counts: dict[int, int]) -> Iterator[Problem]:
+    for version_id, version in versions.items():
+        found = counts.get(version_id, 0)
+        if found != version.chunks:
+            kind = "missing" if found < version.chunks else "duplicate"
+            yield Problem(kind, version.key, f"{found} rows of version {version_id}, {version.chunks} expected")
+
+
+def _check_manifest(folder: Path, row: AnyRow) -> Sequence[Problem]:
+    if not row.generation:
+        return []
+    again = "It is written again by the next job."
+    try:
+        published = manifest.read_manifest(folder)
+    except Corrupt as error:
+        return [Problem("manifest", manifest.NAME, f"{error} {again}")]
+    if published is None:
+        return [Problem("manifest", manifest.NAME, f"there is none. {again}")]
+    if published.generation < row.published_generation:
+        told = f"generation {published.generation}, the ledger published {row.published_generation}. {again}"
+        return [Problem("manifest", manifest.NAME, told)]
+    return []
+
+
+def _check_chain(folder: Path, newest: AnyRow | None) -> Sequence[Problem]:
+    if newest is None:
+        return []
+    try:
+        chain = read_chain(folder)
+    except Corrupt as error:
+        return [Problem("chain", str(error.path.relative_to(folder)), str(error))]
+    known = {file.sha256 for file in chain.stored}
+    if newest.sha256 not in known:
+        return [Problem("chain", newest.file, "the newest commit record is missing or damaged")]
+    return []

@@ -1,0 +1,78 @@
+"""Named points between effects, where a test may kill or freeze the process; inert unless armed."""
+
+import os
+import signal
+import threading
+from collections import Counter
+from pathlib import Path
+
+# One before and one after each effect; "absent" means that the file is not there yet.
+_KINDS = ("vectors", "chunks", "live", "commit", "manifest", "file")
+_STEPS = ("absent", "created", "written", "synced")
+POINTS = (
+    *(f"{kind}.{step}" for kind in _KINDS for step in _STEPS),
+    "manifest.locked",
+    "manifest.replaced",
+    "folder.unsynced",
+    "folder.synced",
+    "reserve.before",
+    "reserve.after",
+    "ledger.before",
+    "ledger.after",
+    "publish.before",
+    "publish.after",
+)
+
+_SIGNALS = {"kill": signal.SIGKILL, "stop": signal.SIGSTOP}
+
+
+class _Armed:
+    """What to do at which passing of which point."""
+
+    def __init__(self, spec: str) -> None:
+        self.actions: dict[tuple[str, int], signal.Signals] = {}
+        self.record: Path | None = None
+        self.passed: Counter[str] = Counter()
+        self.lock = threading.Lock()
+        for entry in spec.split(","):
+            point, _, value = entry.strip().partition("=")
+            if point == "record":
+                self.record = Path(value)
+            else:
+                action, _, passing = value.partition("@")
+                self.actions[_declared(point), int(passing or 1)] = _SIGNALS[action]
+
+    def reach(self, point: str) -> None:
+        with self.lock:
+            self.passed[_declared(point)] += 1
+            passing = self.passed[point]
+            if self.record is not None:
+                with self.record.open("a") as out:
+                    out.write(f"{point}\n")
+        action = self.actions.get((point, passing))
+        if action is not None:
+            os.kill(os.getpid(), action)
+
+
+_armed: _Armed | None = None
+
+
+def arm(spec: str) -> None:
+    """Arm "point=kill@n" and "point=stop@n" (n-th passing, from 1) and "record=path", separated by commas.
+
+    An empty spec disarms. Raises KeyError or ValueError on a spec that names something unknown.
+    """
+    global _armed
+    _armed = _Armed(spec) if spec else None
+
+
+def reach(point: str) -> None:
+    """Pass a point: nothing at all unless armed. Raises ValueError, when armed, on an undeclared point."""
+    if _armed is not None:
+        _armed.reach(point)
+
+
+def _declared(point: str) -> str:
+    if point not in POINTS:
+        raise ValueError(f"failpoint {point!r} is not declared in POINTS")
+    return point

@@ -1,0 +1,1 @@
+"""The ledger: who holds what, what was asked, what is committed. SQL through SQLAlchemy Core only."""

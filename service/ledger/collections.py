@@ -1,0 +1,92 @@
+"""Collections, their sources, and the numbers that only ever go up."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+from uuid import uuid4
+
+from sqlalchemy import Connection, insert, select, update
+
+from service.errors import NotFound
+from service.ledger import leases
+from service.ledger.database import AnyRow, utc_now
+from service.ledger.schema import collections, sources
+
+
+def create(
+    c: Connection, name: str, space: Mapping[str, Any], weights: str, settings: Mapping[str, Any]
+) -> AnyRow:
+    """Add a collection and its lease."""
+    collection_id = uuid4().hex
+    c.execute(
+        insert(collections).values(
+            id=collection_id,
+            name=name,
+            space=dict(space),
+            weights=weights,
+            settings=dict(settings),
+            created_at=utc_now(),
+        )
+    )
+    leases.read(c, collection_id)
+    return by_name(c, name)
+
+
+def by_name(c: Connection, name: str) -> AnyRow:
+    """The collection called `name`; raises NotFound."""
+    row = find(c, name)
+    if row is None:
+        raise NotFound("collection", name)
+    return row
+
+
+def find(c: Connection, name: str) -> AnyRow | None:
+    """The collection called `name`, if there is one."""
+    return c.execute(select(collections).where(collections.c.name == name)).first()
+
+
+def by_id(c: Connection, collection_id: str) -> AnyRow:
+    """The collection with this immutable id; raises NotFound."""
+    row = c.execute(select(collections).where(collections.c.id == collection_id)).first()
+    if row is None:
+        raise NotFound("collection", collection_id)
+    return row
+
+
+def listing(c: Connection) -> Sequence[AnyRow]:
+    """All collections by name."""
+    return c.execute(select(collections).order_by(collections.c.name)).all()
+
+
+def reserve(c: Connection, collection_id: str, column: str, count: int) -> int:
+    """Take `count` numbers from an allocator and return the first; they are never given out again."""
+    number = collections.c[column]
+    first: int = c.execute(select(number).where(collections.c.id == collection_id)).scalar_one()
+    change(c, collection_id, **{column: first + count})
+    return first
+
+
+def change(c: Connection, collection_id: str, **values: Any) -> None:
+    """Set columns of a collection."""
+    c.execute(update(collections).where(collections.c.id == collection_id).values(**values))
+
+
+def source(c: Connection, source_id: int) -> AnyRow:
+    """The source with this id."""
+    return c.execute(select(sources).where(sources.c.id == source_id)).one()
+
+
+def find_source(c: Connection, collection_id: str, type: str, root: str) -> AnyRow | None:
+    """The source of a collection by type and named root."""
+    same = (sources.c.collection_id == collection_id) & (sources.c.type == type) & (sources.c.root == root)
+    return c.execute(select(sources).where(same)).first()
+
+
+def put_source(c: Connection, collection_id: str, type: str, root: str, path: str) -> AnyRow:
+    """Find or add a source, and remember the path it has today."""
+    row = find_source(c, collection_id, type, root)
+    if row is None:
+        c.execute(insert(sources).values(collection_id=collection_id, type=type, root=root, path=path))
+        return put_source(c, collection_id, type, root, path)
+    if row.path != path:
+        c.execute(update(sources).where(sources.c.id == row.id).values(path=path))
+    return row

@@ -1,0 +1,115 @@
+"""Open the ledger, and run one transaction at a time on it."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+from sqlalchemy import Connection, Engine, create_engine, event, insert, select
+from sqlalchemy.engine import Row
+from sqlalchemy.exc import OperationalError
+
+from service.errors import Refused, TryAgain
+from service.ledger.schema import store
+
+AnyRow = Row[*tuple[Any, ...]]
+
+FORMAT = 1
+BUSY_SECONDS = 15.0
+
+
+def utc_now() -> str:
+    """Now, as an ISO 8601 text in UTC with microseconds; such texts sort by time."""
+    return datetime.now(UTC).isoformat(timespec="microseconds")
+
+
+class Ledger:
+    """Short transactions on one database. Thread-safe; every block takes a pooled connection."""
+
+    def __init__(self, url: str, engine: Engine) -> None:
+        self.url = url
+        self._engine = engine
+
+    @classmethod
+    def open(cls, url: str) -> "Ledger":
+        """Connect to `url` ("sqlite:///path" or PostgreSQL); the schema must have been migrated."""
+        engine = create_engine(url)
+        if engine.dialect.name == "sqlite":
+            _prepare_sqlite(engine)
+        return cls(url, engine)
+
+    @contextmanager
+    def read(self) -> Iterator[Connection]:
+        """A transaction that sees one state of the ledger and writes nothing."""
+        with _translated(), self._engine.connect() as connection:
+            yield connection
+
+    @contextmanager
+    def write(self) -> Iterator[Connection]:
+        """A transaction that commits at the end of the block, and rolls back when the block raises.
+
+        On SQLite the write lock is taken at the beginning, so a block never fails half-way for want of it.
+        """
+        writing = self._engine.execution_options(writes=True)
+        with _translated(), writing.begin() as connection:
+            yield connection
+
+    @property
+    def engine(self) -> Engine:
+        """For migrations."""
+        return self._engine
+
+    def close(self) -> None:
+        """Close every pooled connection; the last one out checkpoints SQLite's log."""
+        self._engine.dispose()
+
+
+def sqlite_url(folder: Path) -> str:
+    """The URL of the embedded ledger in a data folder."""
+    return f"sqlite:///{folder / 'tidestone.db'}"
+
+
+def store_identity(connection: Connection) -> AnyRow:
+    """This ledger's (store_id, format); made at the first call."""
+    row = connection.execute(select(store.c.store_id, store.c.format)).first()
+    if row is None:
+        connection.execute(insert(store).values(id=1, store_id=uuid4().hex, format=FORMAT))
+        return store_identity(connection)
+    if row.format > FORMAT:
+        raise Refused(
+            f"The ledger has format {row.format}, this Tidestone knows {FORMAT}: run a newer Tidestone, "
+            "or point data_dir elsewhere."
+        )
+    return row
+
+
+def _prepare_sqlite(engine: Engine) -> None:
+    @event.listens_for(engine, "connect")
+    def _connect(connection, _record):  # type: ignore[no-untyped-def]
+        connection.isolation_level = None  # BEGIN is ours: the driver's own comes too late for reads
+        connection.execute(f"PRAGMA busy_timeout = {int(BUSY_SECONDS * 1000)}")
+        connection.execute("PRAGMA journal_mode = WAL")
+        connection.execute("PRAGMA synchronous = FULL")
+        connection.execute("PRAGMA foreign_keys = ON")
+        connection.execute("PRAGMA cache_size = -8000")
+
+    @event.listens_for(engine, "begin")
+    def _begin(connection: Connection) -> None:
+        writes = connection.get_execution_options().get("writes", False)
+        connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
+
+
+@contextmanager
+def _translated() -> Iterator[None]:
+    """Foreign errors that a later call may not meet become TryAgain."""
+    try:
+        yield
+    except OperationalError as error:
+        text = str(error.orig)
+        if "locked" in text or "busy" in text:
+            raise TryAgain("ledger_busy", text) from error
+        if "full" in text:
+            raise TryAgain("disk_low", text) from error
+        raise

@@ -1,0 +1,179 @@
+"""Documents and their versions, as the last commit left them."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from sqlalchemy import Connection, bindparam, func, insert, select, update
+
+from service.ledger.database import AnyRow
+from service.ledger.schema import documents, version_spans, versions
+
+_WHERE_FROM = ("key", "source_id", "folder", "name", "record")
+
+
+def stamps_in(c: Connection, source_id: int, folder: str) -> dict[str, AnyRow]:
+    """File name -> (name, stamp, state, recipe) of every known file directly in a folder."""
+    query = select(documents.c.name, documents.c.stamp, documents.c.state, documents.c.recipe).where(
+        documents.c.source_id == source_id,
+        documents.c.folder == folder,
+        documents.c.record == "",
+        documents.c.state != "deleted",
+    )
+    return {row.name: row for row in c.execute(query)}
+
+
+def folders_of(c: Connection, source_id: int) -> set[str]:
+    """Every folder in which the source has a known document."""
+    known = (documents.c.source_id == source_id) & (documents.c.state != "deleted")
+    return set(c.execute(select(documents.c.folder).where(known).distinct()).scalars())
+
+
+def count_of(c: Connection, source_id: int) -> int:
+    """How many documents, containers aside, the source owns that are not deleted."""
+    mine = (documents.c.source_id == source_id) & documents.c.state.not_in(("deleted", "container"))
+    return c.execute(select(func.count()).select_from(documents).where(mine)).scalar_one()
+
+
+def count_by_state(c: Connection, collection_id: str) -> dict[str, int]:
+    """State -> number of documents."""
+    mine = documents.c.collection_id == collection_id
+    query = select(documents.c.state, func.count()).where(mine).group_by(documents.c.state)
+    return dict(c.execute(query))
+
+
+def of_file(c: Connection, source_id: int, folder: str, name: str) -> dict[str, AnyRow]:
+    """Record id ("" for the file itself) -> document row, deleted ones included."""
+    query = select(documents).where(
+        documents.c.source_id == source_id, documents.c.folder == folder, documents.c.name == name
+    )
+    return {row.record: row for row in c.execute(query)}
+
+
+def by_key(c: Connection, collection_id: str, key: str) -> AnyRow | None:
+    """The document with this key, deleted or not."""
+    same = (documents.c.collection_id == collection_id) & (documents.c.key == key)
+    return c.execute(select(documents).where(same)).first()
+
+
+def by_id(c: Connection, collection_id: str, doc_id: int) -> AnyRow | None:
+    """The document with this id."""
+    same = (documents.c.collection_id == collection_id) & (documents.c.doc_id == doc_id)
+    return c.execute(select(documents).where(same)).first()
+
+
+def with_content(c: Connection, collection_id: str, content_sha256: str) -> AnyRow | None:
+    """Any indexed document with this cleaned text: its vectors can be used again."""
+    same = (documents.c.collection_id == collection_id) & (documents.c.content_sha256 == content_sha256)
+    return c.execute(select(documents).where(same, documents.c.state == "indexed").limit(1)).first()
+
+
+def listing(
+    c: Connection,
+    collection_id: str,
+    *,
+    state: str | None = None,
+    prefix: str = "",
+    after: int = 0,
+    limit: int = 100,
+) -> Sequence[AnyRow]:
+    """Documents by id; `after` is the last doc_id of the page before. Containers only when asked for."""
+    query = select(documents).where(documents.c.collection_id == collection_id, documents.c.doc_id > after)
+    query = query.where(
+        documents.c.state == state if state else documents.c.state.not_in(("deleted", "container"))
+    )
+    if prefix:
+        query = query.where(documents.c.key.startswith(prefix, autoescape=True))
+    return c.execute(query.order_by(documents.c.doc_id).limit(limit)).all()
+
+
+def save(c: Connection, new: Sequence[Mapping[str, Any]], changed: Sequence[Mapping[str, Any]]) -> None:
+    """Insert new documents and update known ones; every mapping of a list has the same keys."""
+    if new:
+        c.execute(insert(documents), list(new))
+    for names, rows in _by_columns(changed).items():
+        same = (documents.c.collection_id == bindparam("the_collection")) & (
+            documents.c.doc_id == bindparam("the_doc")
+        )
+        c.execute(update(documents).where(same).values({name: bindparam(name) for name in names}), rows)
+
+
+def version(c: Connection, collection_id: str, version_id: int) -> AnyRow:
+    """One version."""
+    same = (versions.c.collection_id == collection_id) & (versions.c.version_id == version_id)
+    return c.execute(select(versions).where(same)).one()
+
+
+def unfinished_versions(c: Connection, collection_id: str) -> Sequence[AnyRow]:
+    """Versions whose last chunk has not been committed."""
+    mine = (versions.c.collection_id == collection_id) & (versions.c.state == "unfinished")
+    return c.execute(select(versions).where(mine)).all()
+
+
+def unfinished_of(c: Connection, collection_id: str, doc_id: int) -> Sequence[AnyRow]:
+    """A document's versions whose last chunk has not been committed."""
+    mine = (versions.c.collection_id == collection_id) & (versions.c.doc_id == doc_id)
+    return c.execute(select(versions).where(mine, versions.c.state == "unfinished")).all()
+
+
+def save_versions(
+    c: Connection, new: Sequence[Mapping[str, Any]], changed: Sequence[Mapping[str, Any]]
+) -> None:
+    """Insert new versions, and update versions that an earlier commit had left unfinished."""
+    if new:
+        c.execute(insert(versions), list(new))
+    for names, rows in _by_columns(changed).items():
+        same = (versions.c.collection_id == bindparam("the_collection")) & (
+            versions.c.version_id == bindparam("the_version")
+        )
+        c.execute(update(versions).where(same).values({name: bindparam(name) for name in names}), rows)
+
+
+def open_spans(c: Connection, collection_id: str, version_ids: Sequence[int], generation: int) -> None:
+    """Versions are visible from `generation` on."""
+    rows = [
+        {"collection_id": collection_id, "version_id": version_id, "from_generation": generation}
+        for version_id in version_ids
+    ]
+    if rows:
+        c.execute(insert(version_spans), rows)
+
+
+def close_spans(c: Connection, collection_id: str, version_ids: Sequence[int], generation: int) -> None:
+    """Versions are not visible any more from `generation` on."""
+    rows = [{"the_version": version_id} for version_id in version_ids]
+    if rows:
+        c.execute(
+            update(version_spans)
+            .where(
+                version_spans.c.collection_id == collection_id,
+                version_spans.c.version_id == bindparam("the_version"),
+                version_spans.c.to_generation.is_(None),
+            )
+            .values(to_generation=generation),
+            rows,
+        )
+
+
+def live_versions(c: Connection, collection_id: str) -> Iterator[AnyRow]:
+    """Every version that is visible now, with its document's key."""
+    visible = (version_spans.c.collection_id == collection_id) & version_spans.c.to_generation.is_(None)
+    joined = versions.join(
+        version_spans,
+        (versions.c.version_id == version_spans.c.version_id)
+        & (versions.c.collection_id == version_spans.c.collection_id),
+    ).join(
+        documents,
+        (documents.c.doc_id == versions.c.doc_id) & (documents.c.collection_id == versions.c.collection_id),
+    )
+    yield from c.execute(
+        select(versions, *(documents.c[name] for name in _WHERE_FROM)).select_from(joined).where(visible)
+    )
+
+
+def _by_columns(rows: Sequence[Mapping[str, Any]]) -> dict[tuple[str, ...], list[Mapping[str, Any]]]:
+    """Rows that change the same columns share a statement; `the_…` entries only select the row."""
+    groups: dict[tuple[str, ...], list[Mapping[str, Any]]] = {}
+    for row in rows:
+        names = tuple(sorted(name for name in row if not name.startswith("the_")))
+        groups.setdefault(names, []).append(row)
+    return groups

@@ -1,0 +1,124 @@
+"""Work items of a job: only what has something to do; an unchanged file has no row."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from sqlalchemy import Connection, bindparam, delete, func, insert, select, update
+
+from service.ledger.database import AnyRow
+from service.ledger.schema import items
+
+OPEN = ("pending", "in_flight")
+
+
+def add(c: Connection, job_id: str, op: str, rows: Iterable[Mapping[str, str]]) -> int:
+    """Insert pending items ({folder, name, stamp} each); returns how many."""
+    values = [{"job_id": job_id, "op": op, "state": "pending", **row} for row in rows]
+    if values:
+        c.execute(insert(items), values)
+    return len(values)
+
+
+def drop_pending(c: Connection, job_id: str) -> None:
+    """Forget what an unfinished listing has found; what is settled stays."""
+    c.execute(delete(items).where(items.c.job_id == job_id, items.c.state.in_(OPEN)))
+
+
+def next_pending(c: Connection, job_id: str, op: str, limit: int, now: str) -> Sequence[AnyRow]:
+    """The next items to work on, in listing order; those that back off are passed over."""
+    due = items.c.not_before.is_(None) | (items.c.not_before <= now)
+    mine = (items.c.job_id == job_id) & (items.c.op == op) & (items.c.state == "pending")
+    return c.execute(select(items).where(mine, due).order_by(items.c.id).limit(limit)).all()
+
+
+def earliest_retry(c: Connection, job_id: str, op: str) -> str | None:
+    """When the next item that backs off is due."""
+    waiting = (items.c.job_id == job_id) & (items.c.op == op) & (items.c.state == "pending")
+    waiting &= items.c.not_before.is_not(None)
+    return c.execute(select(func.min(items.c.not_before)).where(waiting)).scalar()
+
+
+def open_count(c: Connection, job_id: str) -> int:
+    """How many items are not settled."""
+    mine = (items.c.job_id == job_id) & items.c.state.in_(OPEN)
+    return c.execute(select(func.count()).select_from(items).where(mine)).scalar_one()
+
+
+def start(c: Connection, ids: Sequence[int]) -> None:
+    """Mark items in flight, before anything is read: a crash leaves a trace of what it was busy with."""
+    if ids:
+        c.execute(
+            update(items).where(items.c.id.in_(ids)).values(state="in_flight", attempts=items.c.attempts + 1)
+        )
+
+
+def give_back(c: Connection, ids: Sequence[int]) -> None:
+    """Return items that an orderly stop left unfinished; the attempt does not count against them."""
+    if ids:
+        c.execute(
+            update(items)
+            .where(items.c.id.in_(ids), items.c.state == "in_flight")
+            .values(state="pending", attempts=items.c.attempts - 1)
+        )
+
+
+def take_back_all(c: Connection, job_id: str) -> None:
+    """As `give_back`, for everything that a job has in flight."""
+    c.execute(
+        update(items)
+        .where(items.c.job_id == job_id, items.c.state == "in_flight")
+        .values(state="pending", attempts=items.c.attempts - 1)
+    )
+
+
+def recover(c: Connection, job_id: str) -> int:
+    """After an unclean end, in flight becomes pending; the attempt counts. Returns the highest count."""
+    mine = (items.c.job_id == job_id) & (items.c.state == "in_flight")
+    worst = c.execute(select(func.max(items.c.attempts)).where(mine)).scalar()
+    c.execute(update(items).where(mine).values(state="pending"))
+    return worst or 0
+
+
+def postpone(c: Connection, item_id: int, not_before: str, reason: str, detail: str) -> None:
+    """Back to pending after a passing condition, to be tried at `not_before`; the attempt does not count."""
+    c.execute(
+        update(items)
+        .where(items.c.id == item_id)
+        .values(
+            state="pending",
+            attempts=0,
+            tries=items.c.tries + 1,
+            not_before=not_before,
+            reason=reason,
+            detail=detail,
+        )
+    )
+
+
+def settle_all(c: Connection, rows: Sequence[Mapping[str, Any]]) -> None:
+    """Record many outcomes ({item, state, reason, detail} each) in one round."""
+    if rows:
+        changes: dict[str, Any] = {name: bindparam(name) for name in ("state", "reason", "detail")}
+        c.execute(update(items).where(items.c.id == bindparam("item")).values(**changes), list(rows))
+
+
+def retry_failed(c: Connection, job_id: str, item_id: int | None = None) -> int:
+    """Failed items are pending again, with a clean slate; returns how many."""
+    which = (items.c.job_id == job_id) & (items.c.state == "failed")
+    if item_id is not None:
+        which &= items.c.id == item_id
+    return c.execute(
+        update(items)
+        .where(which)
+        .values(state="pending", attempts=0, tries=0, not_before=None, reason=None, detail=None)
+    ).rowcount
+
+
+def listing(
+    c: Connection, job_id: str, state: str | None = None, after: int = 0, limit: int = 100
+) -> Sequence[AnyRow]:
+    """Items in order; `after` is the id of the last one of the page before."""
+    query = select(items).where(items.c.job_id == job_id, items.c.id > after)
+    if state:
+        query = query.where(items.c.state == state)
+    return c.execute(query.order_by(items.c.id).limit(limit)).all()

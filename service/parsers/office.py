@@ -1,0 +1,116 @@
+"""Office Open XML: docx, pptx and xlsx.
+
+Each of the three libraries is imported by the function that needs it, since together they are large.
+"""
+
+import io
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+from service.errors import SkipDocument
+from service.parsers.archive import damage_named, open_archive
+from service.parsers.parsed import NO_TEXT, Parsed, Raw
+
+
+def parse_docx(raw: Raw) -> Iterator[Parsed]:
+    import docx
+    from docx.opc.exceptions import OpcError
+
+    with damage_named(OpcError), open_archive(raw.data):
+        document = docx.Document(io.BytesIO(raw.data))
+        blocks = [_block(block) for block in document.iter_inner_content()]
+        parsed = _parsed("docx", blocks, document.core_properties)
+    yield parsed
+
+
+def parse_pptx(raw: Raw) -> Iterator[Parsed]:
+    import pptx
+    from pptx.exc import PythonPptxError
+
+    with damage_named(PythonPptxError), open_archive(raw.data):
+        deck = pptx.Presentation(io.BytesIO(raw.data))
+        slides = ["\n".join(_slide(slide)) for slide in deck.slides]
+        parsed = _parsed("pptx", slides, deck.core_properties)
+    yield parsed
+
+
+def parse_xlsx(raw: Raw) -> Iterator[Parsed]:
+    import openpyxl
+    from openpyxl.utils.exceptions import InvalidFileException
+
+    with damage_named(InvalidFileException), open_archive(raw.data):
+        book = openpyxl.load_workbook(io.BytesIO(raw.data), read_only=True, data_only=True)
+        sheets = ["\n".join(_sheet(sheet)) for sheet in book.worksheets]
+        parsed = _parsed("xlsx", sheets, book.properties)
+        book.close()
+    yield parsed
+
+
+def _parsed(file_type: str, parts: list[str], properties: Any) -> Parsed:
+    """One document of paragraphs, slides or sheets. Raises SkipDocument when there is no text in them."""
+    text = "\n\n".join(part for part in parts if part.strip())
+    if not text:
+        raise SkipDocument(NO_TEXT, f"a {file_type} file without text")
+    author = getattr(properties, "author", None) or getattr(properties, "creator", None) or ""
+    metadata = {"file_type": file_type, "author": author}
+    if file_type == "pptx":
+        metadata["pages"] = str(len(parts))
+    return Parsed("", properties.title or "", text, metadata, keep_indentation=True)
+
+
+def _block(block: Any) -> str:
+    """A paragraph or a table of a docx; headings are marked as in markdown, for the chunker to see."""
+    if not hasattr(block, "style") or hasattr(block, "rows"):
+        return _table(block)
+    style = (block.style.name if block.style is not None else None) or ""
+    level = style.removeprefix("Heading ")
+    if block.text.strip() and (style == "Title" or level.isdecimal()):
+        return f"{'#' * (min(int(level), 6) if level.isdecimal() else 1)} {block.text.strip()}"
+    return str(block.text)
+
+
+def _table(table: Any) -> str:
+    rows = []
+    for row in table.rows:
+        # A merged cell comes once for every column it covers.
+        cells = {id(cell._tc): cell.text for cell in row.cells}
+        rows.append(_row(cells.values()))
+    return "\n".join(rows)
+
+
+def _row(cells: Iterable[str]) -> str:
+    return " | ".join(" ".join(cell.split()) for cell in cells)
+
+
+def _slide(slide: Any) -> Iterator[str]:
+    title = slide.shapes.title
+    if title is not None and title.text_frame.text.strip():
+        yield f"# {' '.join(title.text_frame.text.split())}\n"
+    for shape in slide.shapes:
+        if title is None or shape.shape_id != title.shape_id:
+            yield from _shape(shape)
+    if slide.has_notes_slide and slide.notes_slide.notes_text_frame is not None:
+        yield slide.notes_slide.notes_text_frame.text
+
+
+def _shape(shape: Any) -> Iterator[str]:
+    if hasattr(shape, "shapes"):  # a group
+        for inner in shape.shapes:
+            yield from _shape(inner)
+    elif getattr(shape, "has_table", False):
+        yield "\n".join(_row(cell.text for cell in row.cells) for row in shape.table.rows)
+    elif shape.has_text_frame:
+        yield str(shape.text_frame.text)
+
+
+def _sheet(sheet: Any) -> Iterator[str]:
+    """The sheet's name and rows, nothing for an empty one. The size it claims to have is not believed."""
+    sheet.reset_dimensions()
+    rows = (
+        _row("" if value is None else str(value) for value in row)
+        for row in sheet.iter_rows(values_only=True)
+    )
+    filled = [row.rstrip(" |") for row in rows if row.strip(" |")]
+    if filled:
+        yield f"# {sheet.title}\n"
+        yield from filled

@@ -1,0 +1,1 @@
+"""Where documents come from; each file implements the `Source` port."""

@@ -1,0 +1,66 @@
+"""A folder tree as a source."""
+
+import os
+from collections.abc import Callable
+from fnmatch import fnmatch
+from pathlib import Path
+
+from service.core.stamp import stamp_of
+from service.errors import Refused
+from service.ports import Folder
+
+_PULSE_EVERY = 500  # directory entries between two looks at the caller's wishes
+
+
+class Library:
+    """A folder tree below one root; links to files are followed, links to folders are not (they may loop)."""
+
+    def __init__(self, root: Path, include: tuple[str, ...] = (), exclude: tuple[str, ...] = ()) -> None:
+        self._root, self._include, self._exclude = root, include, exclude
+
+    def scan(self, folder: str, pulse: Callable[[], None]) -> Folder:
+        """List one folder; what cannot be listed says so in `error`. Raises Refused when there is no root."""
+        if not folder and not self._root.is_dir():
+            raise Refused(f"{self._root} is not a folder that can be read: check the path and its mount.")
+        files: dict[str, str] = {}
+        subfolders: list[str] = []
+        error = ""
+        try:
+            with os.scandir(self._root / folder) as entries:
+                for seen, entry in enumerate(entries):
+                    if seen % _PULSE_EVERY == 0:
+                        pulse()
+                    self._sort_in(entry, folder, files, subfolders)
+        except OSError as problem:
+            error = problem.strerror or str(problem)
+        return Folder(folder, files, sorted(subfolders), error)
+
+    def locate(self, folder: str, name: str) -> Path:
+        """The path of a listed file."""
+        return self._root / folder / name
+
+    def _sort_in(
+        self, entry: os.DirEntry[str], path: str, files: dict[str, str], subfolders: list[str]
+    ) -> None:
+        if entry.is_dir(follow_symlinks=False):
+            if not self._matches(self._exclude, path, entry.name):
+                subfolders.append(entry.name)
+        elif self._wanted(path, entry.name):
+            try:
+                if entry.is_file():
+                    files[entry.name] = stamp_of(entry.stat())
+            except FileNotFoundError:
+                pass  # it went between the listing and the look: not listed
+            except OSError as error:
+                if not entry.is_symlink():  # a link that leads nowhere, or round in a circle, is no document
+                    raise error
+
+    def _wanted(self, path: str, name: str) -> bool:
+        included = not self._include or self._matches(self._include, path, name)
+        return included and not self._matches(self._exclude, path, name)
+
+    def _matches(self, patterns: tuple[str, ...], path: str, name: str) -> bool:
+        if not patterns:
+            return False
+        whole = f"{path}/{name}" if path else name
+        return any(fnmatch(name, pattern) or fnmatch(whole, pattern) for pattern in patterns)

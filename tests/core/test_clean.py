@@ -1,0 +1,90 @@
+"""Cleaning."""
+
+import unicodedata
+
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from service.core.clean import clean, clean_line
+
+ODD = st.text(
+    st.one_of(
+        st.characters(exclude_categories=()),
+        st.sampled_from("\r\n\t -\u00ad\u200b\ufeff\ufffe\x02\x00\u2028\u2029\u0301é"),
+        st.sampled_from("abcdefgh"),
+    ),
+    max_size=60,
+)
+
+
+@given(ODD, st.booleans())
+@example("docu-\nment and document", False)
+@example("aa-\nbb-\ncc aabb aabbcc", False)
+@example("e\u200b\u0301", False)
+@example("a \u00ad\n b", True)
+def test_cleaning_twice_changes_nothing_more(text: str, keep: bool) -> None:
+    once = clean(text, keep)
+    assert clean(once, keep) == once
+
+
+@given(ODD, st.booleans())
+def test_clean_text_is_storable_composed_and_has_no_controls(text: str, keep: bool) -> None:
+    cleaned = clean(text, keep)
+    cleaned.encode("utf-8")
+    assert unicodedata.is_normalized("NFC", cleaned)
+    assert not [c for c in cleaned if unicodedata.category(c) == "Cc" and c not in "\n\t"]
+    assert "\n\n\n" not in cleaned
+
+
+@given(st.text(st.sampled_from("ab cdé.\n\t"), max_size=60), st.booleans())
+def test_no_word_is_lost_or_joined_to_another(text: str, keep: bool) -> None:
+    assert clean(text, keep).split() == text.split()
+
+
+@pytest.mark.parametrize(
+    ("dirty", "tidy"),
+    [
+        ("one\r\ntwo\rthree\u2028four\x0cfive", "one\ntwo\nthree\nfour\nfive"),
+        ("para\u2029graph", "para\n\ngraph"),
+        ("zero\u200bwidth \ufeffmark \u202ehidden\u202c", "zerowidth mark hidden"),
+        ("tag\U000e0041\U000e0042ged", "tagged"),
+        ("a\u00a0b\u3000c   d\t e", "a b c d e"),
+        ("one\n\n\n \n\ntwo", "one\n\ntwo"),
+        ("cafe\u0301", "café"),
+        ("bell\x07 and null\x00", "bell and null"),
+        ("lone \ud83d surrogate", "lone \ufffd surrogate"),
+        ("docu\u00adment, docu\u00ad\nment", "document, document"),
+        ("docu\ufffe\nment, docu\x02\nment", "document, document"),
+        ("a docu-\nment is a document", "a document is a document"),
+    ],
+)
+def test_dirt_is_removed(dirty: str, tidy: str) -> None:
+    assert clean(dirty) == tidy
+
+
+@pytest.mark.parametrize(
+    "text", ["a well-\nknown rule", "x-\ny and xy", "Jean-\nLuc and JeanLuc", "co-op-\nted coopted"]
+)
+def test_a_hyphen_stays_where_the_text_does_not_show_the_word_unbroken(text: str) -> None:
+    assert clean(text) == text
+
+
+@pytest.mark.parametrize("text", ["👩‍🚀 flies", "می‌خواهم"])
+def test_joiners_that_carry_meaning_stay(text: str) -> None:
+    assert clean(text) == text
+
+
+def test_indentation_of_code_stays_and_its_trailing_blanks_go() -> None:
+    assert (
+        clean("\n\ndef f():  \n    return  1\n\tx\n\n\n", keep_indentation=True)
+        == "def f():\n    return  1\n\tx"
+    )
+
+
+def test_hyphens_in_code_stay() -> None:
+    assert clean("docu-\nment document", keep_indentation=True) == "docu-\nment document"
+
+
+def test_a_title_becomes_one_line() -> None:
+    assert clean_line(" A\n\u200btitle\t of \r\n lines ") == "A title of lines"
