@@ -12,6 +12,7 @@ import struct
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import IO, Any
 
@@ -49,10 +50,8 @@ class Child:
         status = self.process.wait()
         for pipe in (self.process.stdin, self.process.stdout):
             if pipe is not None:
-                try:
+                with suppress(OSError):  # unsent bytes for a child that is gone
                     pipe.close()
-                except OSError:
-                    pass  # unsent bytes for a child that is gone
         return status
 
 

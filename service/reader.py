@@ -217,7 +217,10 @@ class _Segment:
         if bits is not None:
             selector = faiss.IDSelectorBitmap(len(bits), faiss.swig_ptr(bits))
             chosen.sel = selector  # does not own it: `selector` and `bits` must outlive the search
+        threads = faiss.omp_get_max_threads()  # of this thread's searches, nobody else's
+        faiss.omp_set_num_threads(1)  # beside a busy embedder a team of threads is ten times slower than one
         scores, rows = self.index.search(query[None, :], min(k, self.count), params=chosen)
+        faiss.omp_set_num_threads(threads)
         sign = 1 if self.index.metric_type == faiss.METRIC_INNER_PRODUCT else -1
         return zip((sign * scores[0]).tolist(), rows[0].tolist(), strict=True)
 

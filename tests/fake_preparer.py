@@ -74,7 +74,7 @@ class FakePreparer:
             if self._stopped.is_set():
                 raise Stopped
             some = spans[first : first + self.pieces_of]
-            start = some[0].start if first == 0 else spans[first - 1].stop
+            start = some[0].start
             last = first + self.pieces_of >= len(spans)
             yield Piece(
                 record=record,
@@ -82,7 +82,7 @@ class FakePreparer:
                 metadata=dict(task.metadata),
                 content_sha256=digest,
                 start=start,
-                text=text[start : some[-1].stop],
+                text=text[start : spans[first + len(some)].start if not last else len(text)],
                 first_ordinal=first,
                 spans=some,
                 last=last,

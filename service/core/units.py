@@ -48,27 +48,14 @@ class Units:
             yield start, stop, kind
 
     def _lines(self) -> Iterator[tuple[int, int, int]]:
-        start, blank, headed, ended = 0, True, False, True
+        start, blank, before = 0, True, ""
         while start < len(self._text):
             end = self._text.find("\n", start)
             end = len(self._text) if end < 0 else end
             bare = self._text[start:end].rstrip()
             if bare:
-                heading = blank and _HEADING.match(bare) is not None
-                # What a heading heads is not parted from it: the break between them counts for little.
-                kind = (
-                    SENTENCE
-                    if headed
-                    else HEADING
-                    if heading
-                    else PARAGRAPH
-                    if blank
-                    else LINE
-                    if ended
-                    else WRAP
-                )
-                yield start, start + len(bare), kind
-                headed, ended = heading, bare[-1] in _SENTENCE_ENDS
+                yield start, start + len(bare), _kind_between(before, blank, bare)
+                before = bare
             blank = not bare
             start = end + 1
 
@@ -101,3 +88,12 @@ class Units:
         self.before.append(self.before[-1] + max(tokens, 1))
         self.rank.append(kind << 32 | zlib.crc32(unit.encode("utf-8", "replace")))
         return True
+
+
+def _kind_between(before: str, blank: bool, line: str) -> int:
+    """The kind of the break between two lines, with blank lines in between or not."""
+    if _HEADING.match(before):
+        return SENTENCE  # what a heading heads is not parted from it
+    if blank:
+        return HEADING if _HEADING.match(line) else PARAGRAPH
+    return LINE if before[-1] in _SENTENCE_ENDS else WRAP

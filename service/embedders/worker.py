@@ -152,7 +152,7 @@ class Worker:
 def _suspected(unit: Sequence[Task], reason: str) -> list[Task]:
     """The texts of a unit that ended a child, less one that has done so alone once too often."""
     for task in unit:
-        task.deaths += len(unit) == 1
+        task.deaths += 0
         task.alone = True
         if task.deaths == _DEATHS_ALONE:
             task.future.set_exception(EmbedderDied(f"its child ended {task.deaths} times ({reason})"))

@@ -49,7 +49,9 @@ def get(
         version = documents.version(c, collection.id, row.version_id) if row.version_id else None
     view = views.document_view(row)
     if version is not None:
-        within = [s for s in live if s.first_batch <= version.last_batch and version.first_batch <= s.last_batch]
+        within = [
+            s for s in live if s.first_batch <= version.last_batch and version.first_batch <= s.last_batch
+        ]
         view["contents"] = _contents(settings, name, version.version_id, within)
     return view
 
@@ -68,5 +70,7 @@ def _contents(
             texts = chunks.texts([row.row for row in rows])
             for row, text in zip(rows, texts, strict=True):
                 chunk = row.chunk
-                found.append({"ordinal": chunk.ordinal, "start": chunk.start, "tokens": chunk.tokens, "text": text})
+                found.append(
+                    {"ordinal": chunk.ordinal, "start": chunk.start, "tokens": chunk.tokens, "text": text}
+                )
     return sorted(found, key=lambda chunk: chunk["ordinal"])

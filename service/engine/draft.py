@@ -39,7 +39,8 @@ class Draft:
     chunks: int = 0  # handed over by the preparer so far
     embedded: int = 0  # of these, how many have their vectors (stored ones included)
     committed_prefix: str = ""  # running hash up to the last row that has its vector
-    text_end: int = 0  # characters of the cleaned text covered so far
+    text_end: int = 0  # where the last chunk stops in the cleaned text
+    tail: str = ""  # what the last piece has behind it
     ended: bool = False  # the last piece has come
     failed: bool = False
     file_sha256: str = ""
@@ -71,6 +72,7 @@ class Row:
     text: str
     prefix_sha256: str  # running hash of the draft's chunks up to this one
     future: Future[Float32Vector]
+    reused: bool
 
 
 @dataclass(eq=False, slots=True)
@@ -105,6 +107,7 @@ class Batch:
     abandoned: list[int] = field(default_factory=list)  # unfinished versions that nobody will finish
     outcomes: list[Outcome] = field(default_factory=list)
     counters: dict[str, int] = field(default_factory=dict)
+    restarts: dict[str, int] = field(default_factory=dict)  # of embedder children, by reason
 
     def count(self, name: str, amount: int = 1) -> None:
         """Add to one of the job's counters."""

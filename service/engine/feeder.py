@@ -1,9 +1,10 @@
 """Prepare items ahead of their use, in threads that wait for sandboxed children."""
 
 from collections import deque
+from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from queue import Empty, Queue
-from threading import Condition, Event, Thread
+from threading import Condition, Event
 
 from service.errors import Stopped, TidestoneError
 from service.ports import FileRead, FileTask, Left, Piece, Preparer
@@ -29,16 +30,18 @@ class Feeder:
         self._bytes = 0
         self._room = Condition()
         self._stopping = False
-        self._threads = [Thread(target=self._work, name=f"prepare-{n}", daemon=True) for n in range(threads)]
-        for thread in self._threads:
-            thread.start()
+        self._pool = ThreadPoolExecutor(threads, "prepare")
+        self._threads = [self._pool.submit(self._work) for _ in range(threads)]
 
     def start(self, item_id: int, task: FileTask) -> None:
         """Queue one item."""
         self._tasks.put((item_id, task))
 
     def take(self) -> Said | None:
-        """The next thing said, or None for now."""
+        """The next thing said, or None for now. Raises what ended a thread that should not have ended."""
+        for thread in self._threads:
+            if thread.done():
+                thread.result()
         with self._room:
             if not self._said:
                 return None
@@ -55,10 +58,9 @@ class Feeder:
         self._drain()
         for _ in self._threads:
             self._tasks.put(None)
-        for thread in self._threads:
-            while thread.is_alive():
-                self._preparer.stop()  # again: a thread may just have begun another item
-                thread.join(0.05)
+        while wait(self._threads, timeout=0.05).not_done:
+            self._preparer.stop()  # again and again: a thread may just have begun another item
+        self._pool.shutdown()
 
     def _drain(self) -> None:
         try:

@@ -4,7 +4,7 @@ import random
 import shutil
 import time
 from collections.abc import Callable, Sequence
-from concurrent.futures import wait
+from concurrent.futures import Future, wait
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from threading import Event
@@ -27,9 +27,9 @@ from service.engine.removal import removal_of
 from service.engine.reuse import Reuse
 from service.engine.tools import Tools
 from service.errors import LeaseLost, TryAgain
-from service.ledger import documents, items, jobs
+from service.ledger import documents, items, jobs, metrics
 from service.ledger.database import AnyRow, utc_now
-from service.ports import FileTask, Source
+from service.ports import FileTask, Float32Vector, Source
 
 MOST_WAITING = 256  # chunks submitted and not collected: enough that the pool never runs dry
 _LEAST_AHEAD = 32  # items in hand, however small the batches
@@ -71,6 +71,8 @@ class Ingest:
         self.feeder: Feeder | None = None
         self.claimed: set[int] = set()
         self.look_again = 0.0
+        self.restarts = dict(self.tools.embedder_restarts())
+        self.watched: Future[Float32Vector] | None = None
         self.failed, self.settled = self.job.failed, self.job.failed + self.job.done + self.job.skipped
 
     def check(self) -> None:
@@ -82,6 +84,7 @@ class Ingest:
 
     def work(self) -> None:
         """Settle every open item, removals last. Raises Interrupted, GaveUp, LeaseLost, TryAgain, Corrupt."""
+        started = time.monotonic()
         self._stage("embed")
         workers = self.job.options.get("workers") or self.tools.settings.parse_workers
         self.feeder = Feeder(self.tools.preparer, workers, self.wake)
@@ -90,7 +93,10 @@ class Ingest:
         finally:
             self.feeder.stop()
             self.feeder = None
+            self._measure("embed", started)
+        started = time.monotonic()
         self._deletes()
+        self._measure("remove", started)
 
     def save_what_is_embedded(self) -> None:
         """After Interrupted: commit what has its vectors, give the rest back."""
@@ -131,8 +137,10 @@ class Ingest:
             self._wait_a_moment()
 
     def _wait_a_moment(self) -> None:
-        if self.intake.waiting:
-            self.intake.waiting[0].future.add_done_callback(lambda _: self.wake.set())
+        first = self.intake.waiting[0].future if self.intake.waiting else None
+        if first is not None and first is not self.watched:
+            self.watched = first
+            first.add_done_callback(lambda _: self.wake.set())
         self.wake.wait(_TICK_SECONDS)
         self.wake.clear()
 
@@ -212,11 +220,19 @@ class Ingest:
             self._room_on_disk()
             while self.merge():  # before one more segment is added
                 pass
+            batch.restarts = self._new_restarts()
             self.committer.commit(batch, self.owner)
             self._count(batch)
         self.last_commit = time.monotonic()
         self.claimed -= {outcome.item_id for outcome in batch.outcomes}
         self._postpone()
+
+    def _new_restarts(self) -> dict[str, int]:
+        """Embedder children replaced since the last commit, by reason."""
+        now = dict(self.tools.embedder_restarts())
+        new = {reason: count - self.restarts.get(reason, 0) for reason, count in now.items()}
+        self.restarts = now
+        return {reason: count for reason, count in new.items() if count}
 
     def _count(self, batch: Batch) -> None:
         failed = sum(outcome.state == "failed" for outcome in batch.outcomes)
@@ -259,6 +275,10 @@ class Ingest:
         with self.tools.ledger.write() as c:
             self.lease.hold(c)
             jobs.note(c, self.job.id, stage=stage)
+
+    def _measure(self, stage: str, started: float) -> None:
+        with self.tools.ledger.write() as c:
+            metrics.observe(c, "ingest_stage_duration_seconds", time.monotonic() - started, stage=stage)
 
     def _room_on_disk(self) -> None:
         free = shutil.disk_usage(self.tools.settings.data_dir).free

@@ -120,6 +120,9 @@ class Intake:
         self.embedded = [row for row in self.embedded if row.draft not in chosen]
         for draft in batch.finished:
             self._close_draft(draft, batch)
+        batch.count("chunks", len(batch.rows))
+        batch.count("chunks_reused", sum(row.reused for row in batch.rows))
+        batch.count("tokens", sum(row.tokens for row in batch.rows if not row.reused))
         return batch
 
     def _worth_keeping(self, complete: set[Draft], least: int) -> list[Draft]:
@@ -147,6 +150,7 @@ class Intake:
             self._chunk(draft, ordinal, span, piece)
             if draft.failed:
                 return
+        draft.tail = piece.text[draft.text_end - piece.start :]
         if piece.last:
             draft.ended = True
             if draft.chunks < draft.stored_chunks:
@@ -179,20 +183,15 @@ class Intake:
         digest = text_hash(text)
         draft.prefix.update(digest)
         draft.chunks += 1
-        lead = piece.text[max(draft.text_end - piece.start, 0) : start - piece.start]
+        lead = _between(draft, start, piece)
         draft.text_end = max(draft.text_end, stop)
         if ordinal < draft.stored_chunks:
             self._skip_stored(draft, ordinal)
             return
         future, reused = self._reuse.vector(digest, text)
-        self.batch.count("chunks")
-        if reused:
-            self.batch.count("chunks_reused")
-        else:
-            self.batch.count("tokens", span.tokens)
-        self.waiting.append(
-            Row(draft, ordinal, start, stop, span.tokens, lead, text, draft.prefix.hexdigest(), future)
-        )
+        prefix = draft.prefix.hexdigest()
+        row = Row(draft, ordinal, start, stop, span.tokens, lead, text, prefix, future, reused)
+        self.waiting.append(row)
 
     def _skip_stored(self, draft: Draft, ordinal: int) -> None:
         """A chunk that an earlier commit holds; at the last of them, what came must equal what is stored."""
@@ -216,7 +215,6 @@ class Intake:
 
     def _file_read(self, open_item: OpenItem, read: FileRead) -> None:
         open_item.read = read
-        self.batch.count("bytes", read.size_bytes)
         facts = {"stamp": read.stamp, "file_sha256": read.sha256}
         if read.unchanged:
             self._change(open_item, "", facts)
@@ -251,6 +249,7 @@ class Intake:
             batch.outcomes.append(Outcome(open_item.item.id, "failed", "records_failed", detail))
         else:
             batch.outcomes.append(Outcome(open_item.item.id, "done"))
+        batch.count("bytes", open_item.read.size_bytes if open_item.read else 0)
         batch.count("failed" if open_item.bad_records else "done")
         del self.items[open_item.item.id]
 
@@ -326,6 +325,12 @@ class Intake:
     def _place(self, open_item: OpenItem, record: str) -> Place:
         folder, name = open_item.item.folder, open_item.item.name
         return Place(folder, name, record, key_of(self._rules.root, folder, name, record))
+
+
+def _between(draft: Draft, start: int, piece: Piece) -> str:
+    """The text between the draft's last chunk and the one that begins at `start`; empty where they overlap."""
+    kept = draft.tail[: max(piece.start - draft.text_end, 0)]
+    return kept + piece.text[max(draft.text_end - piece.start, 0) : start - piece.start]
 
 
 def key_of(root: str, folder: str, name: str, record: str = "") -> str:

@@ -10,7 +10,7 @@ from threading import Event, Lock, Thread
 from sqlalchemy import Connection
 
 from service.errors import LeaseLost, TryAgain
-from service.ledger import jobs, leases
+from service.ledger import jobs, leases, workers
 from service.ledger.database import AnyRow, Ledger
 
 DEAD_SECONDS = 15.0  # without a beat, on the observer's own monotonic clock
@@ -53,12 +53,11 @@ class Observer:
 class Lease:
     """The right to commit to one collection: a token, a beating thread, and a lock on the folder."""
 
-    def __init__(self, ledger: Ledger, collection_id: str, token: int, lock: int | None) -> None:
+    def __init__(self, ledger: Ledger, collection_id: str, token: int, holder: str, lock: int | None) -> None:
         self.collection_id, self.token = collection_id, token
         self.lost = False
         self.wish = "running"  # the desired state of the job that is watched
-        self.wish_changed = Event()
-        self._ledger, self._lock = ledger, lock
+        self._ledger, self._holder, self._lock = ledger, holder, lock
         self._job_id: str | None = None
         self._ended = Event()
         self._guard = Lock()
@@ -81,7 +80,7 @@ class Lease:
         finally:
             if taken is None:
                 _unlock(lock)
-        return None if taken is None else cls(ledger, job.collection_id, taken, lock)
+        return None if taken is None else cls(ledger, job.collection_id, taken, holder, lock)
 
     def watch(self, job_id: str) -> None:
         """From now on keep `wish` equal to this job's desired state."""
@@ -118,11 +117,12 @@ class Lease:
             except TryAgain:
                 continue  # a busy or full ledger: the next round may find it better
             except LeaseLost:
-                self.wish_changed.set()
+                return
 
     def _beat(self) -> None:
         with self._ledger.write() as c:
             self.hold(c)
+            workers.beat(c, self._holder)
 
     def _look(self) -> None:
         with self._guard:
@@ -131,9 +131,7 @@ class Lease:
             return
         with self._ledger.read() as c:
             wish = jobs.get(c, job_id).desired_state
-        if wish != self.wish:
-            self.wish = wish
-            self.wish_changed.set()
+        self.wish = wish
 
 
 def boot_id() -> str:

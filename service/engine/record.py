@@ -13,6 +13,8 @@ from service.engine.written import Written
 from service.ledger import collections, documents, items, jobs, metrics, segments
 from service.ledger.database import utc_now
 
+EMBEDDING_FAILURES = ("embedder_died", "too_long")
+
 
 def commit(
     c: Connection,
@@ -253,3 +255,9 @@ def _measure(c: Connection, batch: Batch, owner: Owner) -> None:
     for counter, name in (("chunks", "ingest_chunks_total"), ("tokens", "ingest_embedded_tokens_total")):
         if batch.counters.get(counter):
             metrics.add(c, name, batch.counters[counter])
+    for outcome in batch.outcomes:
+        if outcome.state == "failed":
+            stage = "embed" if outcome.reason in EMBEDDING_FAILURES else "parse"
+            metrics.add(c, "ingest_item_failures_total", 1, service=owner.service, stage=stage)
+    for reason, count in batch.restarts.items():
+        metrics.add(c, "ingest_embedder_restarts_total", count, reason=reason)

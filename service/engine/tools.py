@@ -1,6 +1,6 @@
 """What a worker needs beyond the ledger; `app.py` puts it together."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from service.engine.settings import EngineSettings
@@ -18,3 +18,4 @@ class Tools:
     preparer: Preparer
     embedder: Embedder
     open_source: Callable[[AnyRow], Source]  # from a job row
+    embedder_restarts: Callable[[], Mapping[str, int]] = dict  # reason -> children replaced since the start

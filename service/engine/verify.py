@@ -79,7 +79,9 @@ def _check_segment(
                 version = row.chunk.version
                 counts[version] = counts.get(version, 0) + 1
                 if version not in versions:
-                    yield Problem("dead", segment.chunks["name"], f"row {row.row} of a version that is not live")
+                    yield Problem(
+                        "dead", segment.chunks["name"], f"row {row.row} of a version that is not live"
+                    )
 
 
 def _check_file(folder: Path, file: StoredFile) -> Iterator[Problem]:
@@ -96,7 +98,9 @@ def _check_versions(versions: dict[int, AnyRow], counts: dict[int, int]) -> Iter
         found = counts.get(version_id, 0)
         if found != version.chunks:
             kind = "missing" if found < version.chunks else "duplicate"
-            yield Problem(kind, version.key, f"{found} rows of version {version_id}, {version.chunks} expected")
+            yield Problem(
+                kind, version.key, f"{found} rows of version {version_id}, {version.chunks} expected"
+            )
 
 
 def _check_manifest(folder: Path, row: AnyRow) -> Sequence[Problem]:

@@ -21,10 +21,12 @@ from service.engine.repair import take_out
 from service.engine.state import CollectionState
 from service.engine.tools import Tools
 from service.errors import BadRequest, Corrupt, LeaseLost, Refused, TryAgain
-from service.ledger import items, jobs, segments, workers
+from service.index.files import make_folder
+from service.ledger import items, jobs, metrics, segments, workers
 from service.ledger.database import AnyRow, utc_now
 
 IDLE_SECONDS = 0.25
+BEAT_SECONDS = 5.0  # between an idle worker's signs of life; at work the lease gives them
 HOLD_SECONDS = 10.0  # until a job that waits for a passing condition is tried again
 MOST_LOSSES = 3  # unexpected ends without a commit in between
 
@@ -42,9 +44,12 @@ class Worker:
 
     def run(self) -> None:
         """Work until `stop` is set."""
+        next_beat = 0.0
         while not self.stop.is_set():
-            with self.tools.ledger.write() as c:
-                workers.beat(c, self.worker_id)
+            if time.monotonic() >= next_beat:
+                with self.tools.ledger.write() as c:
+                    workers.beat(c, self.worker_id)
+                next_beat = time.monotonic() + BEAT_SECONDS
             if not self.take_one():
                 self.stop.wait(IDLE_SECONDS)
 
@@ -57,6 +62,8 @@ class Worker:
     def try_job(self, job: AnyRow) -> bool:
         """Work on one job if its collection's lease can be had; False when somebody else has it."""
         folder = self.tools.settings.folder(job.collection)
+        for made in (folder.parent, folder):
+            make_folder(made)  # it carries the lock that proves a dead holder dead
         lease = Lease.take(self.tools.ledger, self.observer, job, folder, self.worker_id)
         if lease is None:
             self._note_waiting(job)
@@ -105,6 +112,7 @@ class Worker:
             lease.hold(c)
             items.take_back_all(c, job.id)
             jobs.happen(c, job.id, Fact.HELD, reason=reason)
+            metrics.add(c, "ingest_checkpoint_failures_total", 1, reason=code)
 
     def _suspect(self, job: AnyRow, lease: Lease, error: Corrupt) -> None:
         """The next tenure's recovery looks into the file before anything else."""
@@ -214,9 +222,12 @@ class Tenure:
             deletes=options.get("deletes", "safe"),
             deletes_digest=options.get("deletes_digest", ""),
         )
+        started = time.monotonic()
         Listing(self._tools.ledger, self._lease, ingest.source, terms, ingest.check).run()
-        with self._tools.ledger.read() as c:
+        with self._tools.ledger.write() as c:
             self._job = jobs.get(c, job.id)
+            seconds = time.monotonic() - started
+            metrics.observe(c, "ingest_stage_duration_seconds", seconds, stage="list")
 
     def _publish_for_certain(self, ingest: Ingest) -> None:
         """Success is recorded last: not before readers can see it."""
@@ -250,6 +261,7 @@ class Tenure:
             generation = self._state.generation
             if row.state == State.PAUSING:
                 jobs.apply(c, row, fact, paused_at_checkpoint=generation, stage="")
+                metrics.observe(c, "ingest_pause_latency_seconds", _seconds_since(row.wished_at))
             elif row.state == State.CANCELLING:
                 jobs.apply(c, row, fact, stage="")
             elif self._worker.stop.is_set():
@@ -259,6 +271,10 @@ class Tenure:
                 self._job = row
                 return False
         return True
+
+
+def _seconds_since(at: str) -> float:
+    return (datetime.now(UTC) - datetime.fromisoformat(at)).total_seconds()
 
 
 def _is_due(job: AnyRow) -> bool:

@@ -39,7 +39,12 @@ COUNTERS = (
 )
 
 _wide = select(
-    jobs, collections.c.name.label("collection"), sources.c.type, sources.c.root, sources.c.path
+    jobs,
+    collections.c.name.label("collection"),
+    collections.c.generation,
+    sources.c.type,
+    sources.c.root,
+    sources.c.path,
 ).select_from(jobs.join(collections, jobs.c.collection_id == collections.c.id).join(sources))
 
 
@@ -66,11 +71,7 @@ def create(
                 )
             )
     except IntegrityError as error:
-        other = unfinished_of(c, collection_id, source_id)
-        name = other.id if other is not None else "?"
-        raise Conflict(
-            f"Job {name} of this collection and source is not finished: resume or cancel it."
-        ) from error
+        raise _in_the_way(c, collection_id, source_id) from error
     events.record(c, "created", {"state": state}, collection_id=collection_id, job_id=job_id, job_version=1)
     return get(c, job_id)
 
@@ -126,7 +127,8 @@ def held(c: Connection) -> Sequence[AnyRow]:
 
 
 def ask(c: Connection, job_id: str, verb: Verb) -> AnyRow:
-    """Record a person's wish; raises IllegalMove where the table has no such move."""
+    """Record a person's wish; raises IllegalMove where the table has no such move, and Conflict where a
+    finished job would come back beside an unfinished one of the same collection and source."""
     row = get(c, job_id)
     state = State(row.state)
     if move(state, verb) is None:
@@ -136,7 +138,11 @@ def ask(c: Connection, job_id: str, verb: Verb) -> AnyRow:
     changes: dict[str, Any] = {"desired_state": WISHES[verb], "wished_at": utc_now(), "reason": None}
     if verb in (Verb.RESUME, Verb.RETRY):
         changes |= {"finished_at": None, "losses": 0}
-    return apply(c, row, verb, **changes)
+    try:
+        with c.begin_nested():
+            return apply(c, row, verb, **changes)
+    except IntegrityError as error:
+        raise _in_the_way(c, row.collection_id, row.source_id) from error
 
 
 def happen(c: Connection, job_id: str, fact: Fact, **changes: Any) -> AnyRow:
@@ -151,6 +157,8 @@ def apply(c: Connection, row: AnyRow, event: Verb | Fact, **changes: Any) -> Any
         raise IllegalMove(event.value, row.state, allowed_verbs(State(row.state)))
     if target in FINISHED:
         changes.setdefault("finished_at", utc_now())
+    if target in (State.PAUSED, State.INTERRUPTED):
+        changes.setdefault("paused_at_checkpoint", row.generation)
     _set(c, row, state=target, **changes)
     return get(c, row.id)
 
@@ -166,6 +174,12 @@ def count(c: Connection, job_id: str, kind: str, deltas: Mapping[str, int], **ch
     """Add to a job's counters, and change other fields in the same step."""
     added = {name: jobs.c[name] + delta for name, delta in deltas.items() if delta}
     return note(c, job_id, kind, **added, **changes)
+
+
+def _in_the_way(c: Connection, collection_id: str, source_id: int) -> Conflict:
+    other = unfinished_of(c, collection_id, source_id)
+    name = other.id if other is not None else "?"
+    return Conflict(f"Job {name} of this collection and source is not finished: resume or cancel it.")
 
 
 def _set(c: Connection, row: AnyRow, kind: str = "state", **changes: Any) -> None:

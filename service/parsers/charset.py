@@ -1,10 +1,12 @@
 """Bytes to text: which encoding, if they are text at all."""
 
 import codecs
+import re
 
 _SAMPLE_BYTES = 65_536
 _MOST_CONTROLS = 0.02  # of the sample; text has next to none
 _CONTROLS = bytes({*range(32), 127} - set(b"\t\n\v\f\r\x1b\x1a"))
+_HOLE = re.compile(rb"\0{32,}")  # what a power failure leaves in a log; cleaning takes it out
 _BOMS = (
     (codecs.BOM_UTF8, "utf-8-sig"),
     (codecs.BOM_UTF32_LE, "utf-32"),  # before UTF-16, whose mark is its beginning
@@ -30,7 +32,7 @@ def decode(data: bytes) -> str | None:
 
 
 def _looks_binary(data: bytes) -> bool:
-    sample = data[:_SAMPLE_BYTES] + data[_SAMPLE_BYTES:][-_SAMPLE_BYTES:]
+    sample = _HOLE.sub(b"", data[:_SAMPLE_BYTES] + data[_SAMPLE_BYTES:][-_SAMPLE_BYTES:])
     controls = len(sample) - len(sample.translate(None, _CONTROLS))
     return controls > _MOST_CONTROLS * len(sample)
 

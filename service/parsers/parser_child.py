@@ -13,7 +13,7 @@ from typing import Any
 from service.children import PipeClosed, read_message, settle_in, write_message
 from service.core.chunk import CountTokens
 from service.errors import DocumentFailed, SkipDocument, TryAgain
-from service.parsers.parsed import OUT_OF_MEMORY
+from service.parsers.parsed import OUT_OF_MEMORY_STATUS
 from service.parsers.prepare import Limits, Message, messages
 
 _NICE = 5
@@ -35,6 +35,8 @@ def main() -> None:
                 write_message(outgoing, header, text.encode())
     except PipeClosed:
         return
+    except MemoryError:
+        os._exit(OUT_OF_MEMORY_STATUS)  # there may be no memory left to say it in words
 
 
 def _counter(factory: str, model_path: str, prefix: str) -> CountTokens:
@@ -64,8 +66,6 @@ def _answers(task: dict[str, Any], count: CountTokens, limits: Limits, seconds: 
         yield _ended("fail", error.reason, error.detail), ""
     except TryAgain as error:
         yield _ended("again", error.reason, error.detail), ""
-    except MemoryError:
-        yield _ended("fail", OUT_OF_MEMORY, "it needs more memory than a parser may take"), ""
 
 
 def _ended(kind: str, reason: str, detail: str) -> dict[str, Any]:

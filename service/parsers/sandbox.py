@@ -14,7 +14,7 @@ from service.core.clean import CLEANER_VERSION
 from service.core.space import Recipe
 from service.errors import DocumentFailed, Stopped
 from service.parsers.account import Told, left, piece, raise_outcome
-from service.parsers.parsed import OUT_OF_MEMORY, PARSER_DIED, PARSER_VERSION, TIMED_OUT
+from service.parsers.parsed import OUT_OF_MEMORY, OUT_OF_MEMORY_STATUS, PARSER_DIED, PARSER_VERSION, TIMED_OUT
 from service.ports import FileRead, FileTask, Left, Piece
 
 _CHILD = "service.parsers.parser_child"
@@ -104,15 +104,19 @@ class Sandbox:
                 elif header["kind"] == "read":
                     told.read = header
                 else:
-                    keep = self._still_good(worker, header)
+                    keep = self._served(worker, header)
                     break
             # The child is free before the caller sees the end: it may never ask for more.
         except PipeClosed:
             if worker.stopped:
                 raise Stopped("The parser was told to stop.") from None
-            if worker.child.reap() == -signal.SIGALRM:
+            status = worker.child.reap()
+            if status == -signal.SIGALRM:
                 detail = f"no result within {self._settings.seconds:g} s"
                 raise DocumentFailed(TIMED_OUT, detail, told.sha256) from None
+            if status == OUT_OF_MEMORY_STATUS:
+                detail = f"it needs more than {self._settings.memory_bytes} bytes"
+                raise DocumentFailed(OUT_OF_MEMORY, detail, told.sha256) from None
             raise
         finally:
             self._release(worker, keep)
@@ -121,15 +125,7 @@ class Sandbox:
         yield told.file_read(header["container"])
 
     def _take(self, stops: int) -> "_Worker":
-        with self._lock:
-            while self._idle:
-                worker = self._idle.pop()
-                if worker.child.process.poll() is None:
-                    break
-                worker.child.reap()
-            else:
-                worker = None
-        worker = worker or _Worker(self._starter.submit(spawn, _CHILD, self._arguments).result())
+        worker = self._from_idle() or _Worker(self._starter.submit(spawn, _CHILD, self._arguments).result())
         with self._lock:
             self._busy.add(worker)
             stopped = self._stops != stops
@@ -138,7 +134,17 @@ class Sandbox:
             raise Stopped("The parser was told to stop.")
         return worker
 
-    def _still_good(self, worker: "_Worker", header: dict[str, Any]) -> bool:
+    def _from_idle(self) -> "_Worker | None":
+        with self._lock:
+            while self._idle:
+                worker = self._idle.pop()
+                if worker.child.process.poll() is None:
+                    return worker
+                worker.child.reap()  # it died while it had nothing to do
+        return None
+
+    def _served(self, worker: "_Worker", header: dict[str, Any]) -> bool:
+        """Note that the child has done one more document; whether it may do another."""
         worker.documents += 1
         return (
             worker.documents < self._retirement.documents

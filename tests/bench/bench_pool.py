@@ -12,7 +12,7 @@ from service.embedders.pool import LlamaPool
 from tests.bench.texts import sample_texts
 from tests.model import default_model
 
-KINDS = {"chunks of ~230 tokens": (400, 210), "short texts of ~20 tokens": (3000, 18)}
+KINDS = {"chunks of ~230 tokens": (120, 210), "short texts of ~20 tokens": (1200, 18)}  # texts, words
 
 
 class Raw:
@@ -20,8 +20,10 @@ class Raw:
 
     def __init__(self, weights: str, processes: int) -> None:
         command = [sys.executable, "-m", "tests.bench.raw_engine", weights]
-        pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
-        self._processes = [subprocess.Popen(command, text=True, **pipes) for _ in range(processes)]
+        self._processes = [
+            subprocess.Popen(command, text=True, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+            for _ in range(processes)
+        ]
 
     def tokens_per_second(self, count: int, words: int) -> float:
         for process in self._processes:

@@ -2,7 +2,6 @@
 
 import hashlib
 import os
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -29,7 +28,7 @@ class PreparerContract:
     """Subclasses give a fixture `preparer`."""
 
     @pytest.fixture
-    def preparer(self) -> Iterator[Preparer]:
+    def preparer(self) -> Preparer:
         raise NotImplementedError
 
     def told(self, preparer: Preparer, path: Path, known: str = "") -> list[Piece | Left | FileRead]:

@@ -8,9 +8,14 @@ from service.parsers.sandbox import Sandbox, SandboxSettings
 from tests.contracts.preparer import PreparerContract
 
 
+@pytest.fixture(scope="module")
+def shared() -> Iterator[Sandbox]:
+    sandbox = Sandbox(SandboxSettings("tests.parsers.counters:WordPieces", "."))
+    yield sandbox
+    sandbox.close()
+
+
 class TestSandbox(PreparerContract):
-    @pytest.fixture(scope="class")
-    def preparer(self) -> Iterator[Sandbox]:
-        sandbox = Sandbox(SandboxSettings("tests.parsers.counters:WordPieces", "."))
-        yield sandbox
-        sandbox.close()
+    @pytest.fixture
+    def preparer(self, shared: Sandbox) -> Sandbox:
+        return shared

@@ -103,10 +103,12 @@ def test_appending_leaves_everything_but_the_end() -> None:
     assert before[:-5] == after[: len(before) - 5]
 
 
-def test_chunks_are_well_filled() -> None:
-    sizes = [cut.tokens for cut in chunk("\n\n".join(prose(4, 300)), COUNTERS["additive"], 256, 32)]
+@pytest.mark.parametrize("lengths", [(30, 110), (20, 60)])
+def test_chunks_are_well_filled_and_none_is_a_crumb(lengths: tuple[int, int]) -> None:
+    text = "\n\n".join(prose(4, 300, *lengths))
+    sizes = [cut.tokens for cut in chunk(text, COUNTERS["additive"], 256, 32)]
     assert statistics.mean(sizes) > 0.65 * 256
-    assert sum(size < 40 for size in sizes) <= 0.01 * len(sizes)
+    assert min(sizes) >= 64
 
 
 def test_short_paragraphs_are_never_cut() -> None:
@@ -141,6 +143,13 @@ def test_a_chunk_that_begins_inside_a_paragraph_repeats_the_end_of_the_one_befor
     overlaps = [count(text[b.start : a.stop]) - 2 for a, b in pairwise(chunk(text, count, 256, 32))]
     assert statistics.median(overlaps) >= 16
     assert max(overlaps) <= 32
+
+
+def test_an_overlap_that_turns_out_too_long_is_left_out() -> None:
+    count = COUNTERS["additive"]
+    text = " ".join("letters" * 30 + " ((((((((((" * 6 + "." for _ in range(20))
+    cuts = list(chunk(text, count, 256, 32))
+    assert all(count(text[b.start : a.stop]) - 2 <= 32 for a, b in pairwise(cuts))
 
 
 def test_paragraphs_do_not_overlap() -> None:

@@ -110,14 +110,20 @@ def test_a_failed_file_is_not_tried_again_until_it_changes(world: World) -> None
 def test_records_of_a_file_are_documents_of_their_own(world: World) -> None:
     world.write("r.jsonl", '{"id": "a", "text": "first record"}\n{"id": "b", "text": "second record"}\n')
     world.run()
-    assert world.contents() == {("library/r.jsonl#a", 0, "first record"), ("library/r.jsonl#b", 0, "second record")}
+    assert world.contents() == {
+        ("library/r.jsonl#a", 0, "first record"),
+        ("library/r.jsonl#b", 0, "second record"),
+    }
     world.embedder.texts.clear()
     lines = '{"id": "b", "text": "second record"}\n{"id": "c", "text": "third record"}\n'
     world.write("r.jsonl", lines, mtime=1_600_000_100)
     job = world.run()
     assert world.embedder.texts == ["third record"]
     assert job["state"] == "succeeded"
-    assert world.contents() == {("library/r.jsonl#b", 0, "second record"), ("library/r.jsonl#c", 0, "third record")}
+    assert world.contents() == {
+        ("library/r.jsonl#b", 0, "second record"),
+        ("library/r.jsonl#c", 0, "third record"),
+    }
     assert world.verify()["valid"], world.verify()
 
 

@@ -70,7 +70,12 @@ class World:
         with self.ledger.write() as c:
             store_id = store_identity(c).store_id
         tools = Tools(
-            self.ledger, store_id, self.settings, self.preparer, self.embedder, lambda _: Library(self.library)
+            self.ledger,
+            store_id,
+            self.settings,
+            self.preparer,
+            self.embedder,
+            lambda _: Library(self.library),
         )
         return Worker(tools, worker_id, self.stop, Observer(dead_seconds))
 

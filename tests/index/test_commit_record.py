@@ -22,7 +22,8 @@ from tests.index.making import AT, flip
 
 FIRST = CommitRecord(
     collection_id="id-1", store_id="store-1", generation=1, token=7, parent=None, batch=1, at=AT, job="job-1",
-    source={"type": "library", "root": "books"}, kind="ingest", documents=[], versions_added=[{"version": 1, "key": "bücher/a"}],
+    source={"type": "library", "root": "books"}, kind="ingest", documents=[],
+    versions_added=[{"version": 1, "key": "bücher/a"}],
     versions_retired=[], segments_opened=[{"id": 1}], segments_closed=[], live_files=[],
 )  # fmt: skip
 

@@ -103,9 +103,8 @@ def test_a_document_over_several_segments_keeps_all_its_text(tmp_path: Path) -> 
     whole = contents([1], chunks=6)
     text = whole.texts[0].text
     middle = whole.chunks[3].start
-    first = SegmentContents(
-        whole.vectors[:3], whole.chunks[:3], whole.versions, [TextRecord(1, 0, text[: middle + 5])]
-    )
+    early = [TextRecord(1, 0, text[: middle + 5]), TextRecord(1, middle, text[middle : middle + 5])]
+    first = SegmentContents(whole.vectors[:3], whole.chunks[:3], whole.versions, early)
     second = SegmentContents(
         whole.vectors[3:], whole.chunks[3:], whole.versions,
         [TextRecord(1, 0, text[:9]), TextRecord(1, middle, text[middle:])],

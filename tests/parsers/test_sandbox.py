@@ -7,11 +7,14 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
+from typing import Any, Protocol
 
 import pytest
 
-from service.errors import DocumentFailed, Stopped, TryAgain
+from service.errors import DocumentFailed, SkipDocument, Stopped, TryAgain
+from service.parsers import prepare as preparing
 from service.parsers.sandbox import Retirement, Sandbox, SandboxSettings
 from service.ports import FileRead, FileTask, Left, Piece
 from tests.parsers import makers
@@ -43,11 +46,27 @@ def alive(process: int) -> bool:
         return False
 
 
+class Make(Protocol):
+    """Makes sandboxes that the test need not close."""
+
+    def __call__(self, *retirement: Retirement, **settings: Any) -> Sandbox: ...
+
+
 @pytest.fixture
-def sandbox(tmp_path: Path) -> Iterator[Sandbox]:
-    made = Sandbox(SandboxSettings(COUNTER, str(tmp_path), seconds=20))
-    yield made
-    made.close()
+def make(tmp_path: Path) -> Iterator[Make]:
+    with ExitStack() as stack:
+
+        def made(*retirement: Retirement, **settings: Any) -> Sandbox:
+            sandbox = Sandbox(SandboxSettings(COUNTER, str(tmp_path), **settings), *retirement)
+            stack.callback(sandbox.close)
+            return sandbox
+
+        yield made
+
+
+@pytest.fixture
+def sandbox(make: Make) -> Sandbox:
+    return make(seconds=20)
 
 
 def task(tmp_path: Path, content: str | bytes, name: str = "a.txt") -> FileTask:
@@ -78,13 +97,11 @@ def test_no_child_runs_before_it_is_needed_and_one_serves_many_documents(
     assert served[0] == served[1] == served[2]
 
 
-def test_a_child_retires_after_its_documents_or_when_it_has_grown(tmp_path: Path) -> None:
+def test_a_child_retires_after_its_documents_or_when_it_has_grown(make: Make, tmp_path: Path) -> None:
     for retirement in (Retirement(documents=1), Retirement(resident_bytes=1)):
-        sandbox = Sandbox(SandboxSettings(COUNTER, str(tmp_path)), retirement)
         before = children(os.getpid())
-        prepare(sandbox, task(tmp_path, WORDS))
+        prepare(make(retirement), task(tmp_path, WORDS))
         assert children(os.getpid()) == before
-        sandbox.close()
 
 
 def test_a_child_killed_from_outside_costs_nothing(sandbox: Sandbox, tmp_path: Path) -> None:
@@ -121,36 +138,36 @@ def test_a_file_that_reads_differently_after_a_childs_death_is_tried_again(
 @pytest.mark.parametrize(
     ("plea", "reason"), [("DIE", "parser_died"), ("EAT", "out_of_memory"), ("HANG", "timed_out")]
 )
-def test_a_document_that_harms_its_child_fails_alone(tmp_path: Path, plea: str, reason: str) -> None:
-    sandbox = Sandbox(SandboxSettings(COUNTER, str(tmp_path), seconds=0.5))
+def test_a_document_that_harms_its_child_fails_alone(
+    make: Make, tmp_path: Path, plea: str, reason: str
+) -> None:
+    sandbox = make(seconds=0.5)
     failed = failure(sandbox, task(tmp_path, f"PLEASE {plea} of this document."))
     assert (failed.reason, len(failed.sha256)) == (reason, 64)
     assert len(prepare(sandbox, task(tmp_path, WORDS))) == 2
-    sandbox.close()
 
 
 @pytest.mark.parametrize(
     ("name", "member", "data"),
     [
         ("bomb.docx", "word/document.xml", makers.word([WORDS])),
-        ("bomb.xlsx", "xl/sharedStrings.xml", makers.sheets({"s": [[WORDS]]})),
+        ("bomb.xlsx", "xl/worksheets/sheet1.xml", makers.sheets({"s": [[WORDS]]})),
     ],
 )
-@pytest.mark.parametrize("megabytes", [150, 2000])
+@pytest.mark.parametrize("megabytes", [150, 450])
 def test_a_zip_bomb_fails_and_the_next_document_does_not(
-    tmp_path: Path, name: str, member: str, data: bytes, megabytes: int
+    make: Make, tmp_path: Path, name: str, member: str, data: bytes, megabytes: int
 ) -> None:
-    sandbox = Sandbox(SandboxSettings(COUNTER, str(tmp_path), memory_bytes=300_000_000))
+    sandbox = make(memory_bytes=300_000_000)
     path = tmp_path / name
     path.write_bytes(makers.inflated(data, member, megabytes))
     assert path.stat().st_size < 20_000_000
     assert failure(sandbox, FileTask(path, {})).reason == "out_of_memory"
     assert len(prepare(sandbox, task(tmp_path, WORDS))) == 2
-    sandbox.close()
 
 
 def test_stop_ends_a_pdf_of_400_pages_within_a_second(sandbox: Sandbox, tmp_path: Path) -> None:
-    line = "the tide gauge was read at dawn and at dusk by the keeper of the light"
+    line = "the tide gauge was read at dawn and at dusk by the keeper of the light; " * 6
     large = task(tmp_path, makers.pdf([[line] * 54] * 400), "large.pdf")
     prepare(sandbox, task(tmp_path, makers.pdf([[line]]), "small.pdf"))  # the child is warm
     ended: list[BaseException] = []
@@ -195,6 +212,7 @@ def test_children_end_with_a_parent_that_is_killed(tmp_path: Path) -> None:
     program = f"""
 import threading
 from pathlib import Path
+from service.parsers import prepare as preparing
 from service.parsers.sandbox import Sandbox, SandboxSettings
 from service.ports import FileTask
 sandbox = Sandbox(SandboxSettings({COUNTER!r}, {str(tmp_path)!r}))
@@ -219,9 +237,8 @@ def test_a_child_outlives_the_thread_that_first_needed_it(sandbox: Sandbox, tmp_
     assert alive(child)
 
 
-def test_close_ends_every_child(tmp_path: Path) -> None:
+def test_close_ends_every_child(sandbox: Sandbox, tmp_path: Path) -> None:
     before = children(os.getpid())
-    sandbox = Sandbox(SandboxSettings(COUNTER, str(tmp_path)))
     prepare(sandbox, task(tmp_path, WORDS))
     sandbox.close()
     assert children(os.getpid()) == before
@@ -230,8 +247,6 @@ def test_close_ends_every_child(tmp_path: Path) -> None:
 def test_a_file_that_changes_while_it_is_read_is_tried_again(
     sandbox: Sandbox, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from service.parsers import prepare as preparing
-
     path = task(tmp_path, WORDS).path
     real = os.fstat
 
@@ -249,20 +264,14 @@ def test_a_file_that_changes_while_it_is_read_is_tried_again(
 
 def test_a_pipe_does_not_make_the_sandbox_wait(sandbox: Sandbox, tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe")
-    from service.errors import SkipDocument
-
     with pytest.raises(SkipDocument):
         prepare(sandbox, FileTask(tmp_path / "pipe", {}))
 
 
-def test_a_file_beyond_the_limit_is_too_large(tmp_path: Path) -> None:
-    from service.errors import SkipDocument
-
-    sandbox = Sandbox(SandboxSettings(COUNTER, str(tmp_path), max_file_bytes=20))
+def test_a_file_beyond_the_limit_is_too_large(make: Make, tmp_path: Path) -> None:
     with pytest.raises(SkipDocument) as skipped:
-        prepare(sandbox, task(tmp_path, WORDS))
+        prepare(make(max_file_bytes=20), task(tmp_path, WORDS))
     assert skipped.value.reason == "too_large"
-    sandbox.close()
 
 
 def test_a_child_for_plain_text_loads_no_heavy_library_and_stays_small(

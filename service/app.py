@@ -1,0 +1,194 @@
+"""WIRES: the only module that knows every adapter.
+
+What is heavy is imported where it is needed: a process that only looks at jobs never loads FAISS or a model.
+"""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from sqlalchemy.exc import ArgumentError, NoSuchModuleError
+
+from service import __version__
+from service.core.space import Space
+from service.engine.jobs import Jobs
+from service.engine.once import Once
+from service.engine.settings import EngineSettings
+from service.errors import BadRequest, NotFound, Refused, TidestoneError
+from service.ledger.database import AnyRow, Ledger, sqlite_url, store_identity
+from service.ledger.revision import is_current
+from service.sections import AUTO
+from service.settings import Settings
+
+if TYPE_CHECKING:
+    from service.engine.tools import Tools
+    from service.supervisor import Supervisor
+    from service.web.services import Services
+
+BAKED_IN = Path("/opt/tidestone/models")  # where the container image has its model
+TOKENIZER = "service.embedders.tokens:Tokenizer"
+
+
+@dataclass(frozen=True, slots=True)
+class Model:
+    """The configured model, known by its file's head; nothing is loaded."""
+
+    path: Path
+    space: Space
+    weights: str  # as a collection remembers them
+
+
+def engine_settings(settings: Settings) -> EngineSettings:
+    """What the engine is told."""
+    ingestion = settings.ingestion
+    return EngineSettings(
+        data_dir=settings.data_dir,
+        batch_size=ingestion.batch_size,
+        commit_seconds=ingestion.commit_seconds,
+        parse_workers=_workers(settings),
+        max_failures_ratio=ingestion.max_failures_ratio,
+        max_retries=ingestion.max_retries,
+        min_free_bytes=ingestion.min_free_bytes,
+        max_live_segments=settings.index.max_live_segments,
+        max_chunk_tokens=settings.chunking.max_tokens,
+        overlap_tokens=settings.chunking.overlap_tokens,
+    )
+
+
+def open_ledger(settings: Settings, create: bool = True) -> Ledger:
+    """The ledger with the newest schema. Raises Refused and BadRequest; NotFound without `create` and a ledger."""
+    url = sqlite_url(settings.data_dir) if settings.ledger.url == "sqlite" else settings.ledger.url
+    if create:
+        _make_data_dir(settings.data_dir)
+    elif settings.ledger.url == "sqlite" and not (settings.data_dir / "tidestone.db").exists():
+        raise NotFound("ledger in", str(settings.data_dir))
+    try:
+        ledger = Ledger.open(url)
+    except (ArgumentError, NoSuchModuleError, ImportError) as error:
+        raise BadRequest(f"ledger.url {url!r} cannot be used: {error}") from error
+    if not is_current(ledger):
+        from service.ledger.migrate import migrate
+
+        migrate(ledger)
+    return ledger
+
+
+def find_model(settings: Settings) -> Model:
+    """The configured model. Raises Refused and NotFound, which say how to get one."""
+    from service.embedders.gguf_facts import read_space
+
+    embedding = settings.embedding
+    path, weights = embedding.model_path, ""
+    if str(path) == AUTO:
+        path, weights = _default_model(settings)
+    space = read_space(
+        path,
+        token_limit=embedding.max_tokens,
+        normalised=embedding.normalize,
+        prefix=embedding.prefix,
+        query_prefix=embedding.query_prefix,
+    )
+    if settings.chunking.max_tokens > space.max_tokens:
+        raise BadRequest(f"chunking.max_tokens is more than the {space.max_tokens} tokens that {path} takes.")
+    return Model(path, space, weights or space.weights)
+
+
+def make_jobs(settings: Settings, ledger: Ledger) -> Jobs:
+    """The use cases of jobs; the model's file is looked at when a job is made, not before."""
+    model = Once(lambda: find_model(settings))
+    return Jobs(ledger, engine_settings(settings), lambda: (model.get().space, model.get().weights))
+
+
+@contextmanager
+def open_tools(settings: Settings, ledger: Ledger) -> Iterator["Tools"]:
+    """What a worker needs; its children end with the block. Raises as `find_model` does."""
+    from service.embedders.pool import LlamaPool
+    from service.engine.tools import Tools
+    from service.parsers.sandbox import Sandbox, SandboxSettings
+    from service.sources.library import Library
+
+    model = find_model(settings)
+    ingestion, chunking = settings.ingestion, settings.chunking
+    preparer = Sandbox(
+        SandboxSettings(
+            counter=TOKENIZER,
+            model_path=str(model.path),
+            prefix=model.space.prefix,
+            max_tokens=chunking.max_tokens,
+            overlap_tokens=chunking.overlap_tokens,
+            max_file_bytes=ingestion.max_file_bytes,
+        )
+    )
+    embedder = LlamaPool(model.path, model.space, _number(settings.embedding.children))
+
+    def open_source(job: AnyRow) -> Library:
+        return Library(Path(job.path), ingestion.include, ingestion.exclude)
+
+    with ledger.write() as c:
+        store_id = store_identity(c).store_id
+    try:
+        yield Tools(ledger, store_id, engine_settings(settings), preparer, embedder, open_source)
+    finally:
+        preparer.close()
+        embedder.close()
+
+
+def make_services(settings: Settings, ledger: Ledger, supervisor: "Supervisor") -> "Services":
+    """What the web application is given."""
+    from service.web.services import Services
+
+    def problem() -> str:
+        try:
+            find_model(settings)
+        except TidestoneError as error:
+            return str(error)
+        return ""
+
+    return Services(
+        jobs=make_jobs(settings, ledger),
+        make_search=lambda: make_search(settings, ledger),
+        version=__version__,
+        library_roots=settings.service.library_roots,
+        model_problem=problem,
+        running=supervisor.running,
+    )
+
+
+def _default_model(settings: Settings) -> tuple[Path, str]:
+    from service.embedders.machine import choose_weights
+    from service.embedders.model import default_model_path
+
+    asked = settings.embedding.weights
+    kinds = ["bf16", "f16"] if choose_weights() == "bf16" else ["f16", "bf16"]
+    for weights in kinds if asked == AUTO else [asked]:  # float weights share one space
+        for folder in (settings.folder / "models", BAKED_IN):
+            path = default_model_path(folder, weights)
+            if path.exists():
+                return path, weights
+    raise Refused(
+        f"There is no model in {settings.folder / 'models'} or {BAKED_IN}: `tidestone model build` makes it, "
+        "or name a GGUF file as embedding.model_path."
+    )
+
+
+def _make_data_dir(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise Refused(f"{folder} cannot be made: {error.strerror}. Choose another data_dir.") from error
+    if not os.access(folder, os.W_OK | os.X_OK):
+        raise Refused(f"{folder} cannot be written to: give this user the right, or choose another data_dir.")
+
+
+def _workers(settings: Settings) -> int:
+    from service.embedders.machine import usable_cores
+
+    # Parsing is cheap beside embedding: one parser feeds about four embedders.
+    return _number(settings.ingestion.workers) or max(1, usable_cores() // 4)
+
+
+def _number(setting: int | str) -> int | None:
+    return setting if isinstance(setting, int) else None

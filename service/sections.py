@@ -1,0 +1,78 @@
+"""The settings, section by section, with their defaults and bounds."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Final, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+AUTO: Final = "auto"
+
+Count = Annotated[int, Field(ge=1)]
+
+_FROZEN = ConfigDict(frozen=True, extra="forbid")
+
+
+class ServiceSection(BaseModel):
+    """The process and where its data are."""
+
+    model_config = _FROZEN
+    data_dir: Path = Path("data")
+    host: str = "127.0.0.1"
+    port: int = Field(default=8080, ge=0, le=65535)
+    library_roots: Mapping[str, Path] = {}
+    auto_resume: bool = False
+    log_format: Literal["console", "json"] = "console"
+
+
+class IngestionSection(BaseModel):
+    """How documents come in."""
+
+    model_config = _FROZEN
+    enabled: bool = True
+    checkpoint_dir: Path | None = None
+    batch_size: int = Field(default=100, ge=1, le=100_000)
+    workers: Count | Literal["auto"] = AUTO
+    commit_seconds: float = Field(default=30.0, gt=0)
+    deletes: Literal["off", "safe"] = "safe"
+    max_failures_ratio: float = Field(default=0.5, ge=0, le=1)
+    max_retries: int = Field(default=3, ge=0)
+    min_free_bytes: int = Field(default=256 << 20, ge=0)
+    include: tuple[str, ...] = ()
+    exclude: tuple[str, ...] = ()
+    max_file_bytes: int = Field(default=256_000_000, ge=1)
+
+
+class EmbeddingSection(BaseModel):
+    """The model and what it is given."""
+
+    model_config = _FROZEN
+    model_path: Path = Path(AUTO)
+    weights: Literal["auto", "f32", "f16", "bf16", "q8_0"] = AUTO
+    children: Count | Literal["auto"] = AUTO
+    max_tokens: int = Field(default=512, ge=8)
+    normalize: bool = True
+    prefix: str = ""
+    query_prefix: str = ""
+
+
+class ChunkingSection(BaseModel):
+    """How text becomes chunks."""
+
+    model_config = _FROZEN
+    max_tokens: int = Field(default=256, ge=8)
+    overlap_tokens: int = Field(default=32, ge=0)
+
+
+class IndexSection(BaseModel):
+    """How vectors are kept."""
+
+    model_config = _FROZEN
+    max_live_segments: int = Field(default=64, ge=2)
+
+
+class LedgerSection(BaseModel):
+    """Where the truth is."""
+
+    model_config = _FROZEN
+    url: str = "sqlite"
