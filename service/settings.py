@@ -219,3 +219,8 @@ def _lines(error: ValidationError, origins: Mapping[str, str]) -> Iterator[str]:
             where = f"{name} ({origins.get(name, '?')}): " if name else ""
             got = f", not {problem['input']!r}" if name else ""
             yield f"{where}{problem['msg'].removeprefix('Value error, ')}{got}"
+
+
+def armed_failpoints() -> str:
+    """What tests want to happen in a working process; see `service.failpoints`."""
+    return os.environ.get(PREFIX + "FAILPOINTS", "")

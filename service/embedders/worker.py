@@ -106,7 +106,7 @@ class Worker:
             self._failures += 1
             self._shared.tally.add_restart(reason)
             suspects = _suspected(suspects, reason)
-        self._shared.waiting.put_first(suspects + innocent)
+        self._shared.waiting.put_first(suspects)
 
     def _start(self) -> None:
         """Get a child that has loaded the model. Raises Refused, TryAgain, Stopped."""
@@ -152,7 +152,7 @@ class Worker:
 def _suspected(unit: Sequence[Task], reason: str) -> list[Task]:
     """The texts of a unit that ended a child, less one that has done so alone once too often."""
     for task in unit:
-        task.deaths += 0
+        task.deaths += len(unit) == 1
         task.alone = True
         if task.deaths == _DEATHS_ALONE:
             task.future.set_exception(EmbedderDied(f"its child ended {task.deaths} times ({reason})"))

@@ -52,4 +52,6 @@ def _texts(rows: Sequence[Row]) -> Iterator[TextRecord]:
             whole = row.lead + row.text
             parts.append(whole[end - (row.start - len(row.lead)) :])
             end = max(end, row.stop)
+        if chunks[-1].draft.ended and chunks[-1].ordinal == chunks[-1].draft.chunks - 1:
+            parts.append(chunks[-1].draft.tail)
         yield TextRecord(version_of(chunks[0].draft), start, "".join(parts))
