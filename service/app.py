@@ -24,6 +24,7 @@ from service.sections import AUTO
 from service.settings import Settings
 
 if TYPE_CHECKING:
+    from service.engine.search import Search
     from service.engine.tools import Tools
     from service.supervisor import Supervisor
     from service.web.services import Services
@@ -134,6 +135,18 @@ def open_tools(settings: Settings, ledger: Ledger) -> Iterator["Tools"]:
     finally:
         preparer.close()
         embedder.close()
+
+
+def make_search(settings: Settings, ledger: Ledger) -> "Search":
+    """Search; the model is loaded, in one child, when a text is first asked for."""
+    from service.embedders.pool import LlamaPool
+    from service.engine.search import Search
+
+    def make_embedder() -> LlamaPool:
+        model = find_model(settings)
+        return LlamaPool(model.path, model.space, children=1)
+
+    return Search(ledger, engine_settings(settings), make_embedder)
 
 
 def make_services(settings: Settings, ledger: Ledger, supervisor: "Supervisor") -> "Services":

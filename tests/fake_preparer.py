@@ -21,6 +21,7 @@ class FakePreparer:
     def __init__(self, recipe: Recipe = FAKE_RECIPE, pieces_of: int = 4) -> None:
         self.recipe, self.pieces_of = recipe, pieces_of
         self.prepared: list[str] = []
+        self.parsed: list[str] = []  # of these, those whose bytes were not known already
         self.before: Callable[[FileTask], None] = lambda _: None
         self._stopped = Event()
 
@@ -39,6 +40,7 @@ class FakePreparer:
         if digest == task.known_sha256:
             yield FileRead(read.sha256, read.size_bytes, read.stamp, container, True)
             return
+        self.parsed.append(task.path.name)
         text = data.decode()
         if container:
             for line in text.splitlines():
@@ -57,9 +59,9 @@ class FakePreparer:
 
     def _refuse(self, text: str) -> None:
         if len(text) < 10:
-            raise SkipDocument("too_short", f"{len(text)} characters")
+            raise SkipDocument("too_short", f"{len(text)} characters", _sha256(text))
         if text.startswith("DAMAGED"):
-            raise DocumentFailed("damaged", text)
+            raise DocumentFailed("damaged", text, _sha256(text))
 
     def _document(self, task: FileTask, record: str, text: str) -> Iterator[Piece | Left]:
         if text.startswith("BAD"):
@@ -87,3 +89,7 @@ class FakePreparer:
                 spans=some,
                 last=last,
             )
+
+
+def _sha256(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()

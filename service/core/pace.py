@@ -12,9 +12,9 @@ def batch_limit(batch_size: int, attempts: int) -> int:
     return batch_size if attempts == 0 else max(1, batch_size // 2) if attempts == 1 else 1
 
 
-def segment_is_full(rows: int, dimensions: int) -> bool:
+def segment_is_full(rows: int, dimensions: int, full_rows: int = FULL_ROWS) -> bool:
     """Whether the rows in hand make a segment of their own."""
-    return rows >= FULL_ROWS or rows * dimensions * 4 >= FULL_BYTES
+    return rows >= full_rows or rows * dimensions * 4 >= FULL_BYTES
 
 
 def backoff_seconds(tries: int, jitter: float) -> float:

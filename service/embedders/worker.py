@@ -106,7 +106,7 @@ class Worker:
             self._failures += 1
             self._shared.tally.add_restart(reason)
             suspects = _suspected(suspects, reason)
-        self._shared.waiting.put_first(suspects)
+        self._shared.waiting.put_first(suspects + innocent)
 
     def _start(self) -> None:
         """Get a child that has loaded the model. Raises Refused, TryAgain, Stopped."""

@@ -7,6 +7,7 @@ from typing import Any
 from sqlalchemy import Connection
 
 from service.core.space import Space
+from service.engine import views
 from service.errors import BadRequest, SpaceMismatch
 from service.ledger import collections, documents, segments
 from service.ledger.database import AnyRow, Ledger
@@ -75,3 +76,19 @@ def listing(ledger: Ledger) -> list[dict[str, Any]]:
     with ledger.read() as c:
         names = [row.name for row in collections.listing(c)]
     return [describe(ledger, name) for name in names]
+
+
+def generation(ledger: Ledger, name: str) -> dict[str, Any]:
+    """What readers may load, and what is committed. Raises NotFound."""
+    with ledger.read() as c:
+        row = collections.by_name(c, name)
+    return {"collection": name, "published": row.published_generation, "committed": row.generation}
+
+
+def checkpoints(ledger: Ledger, name: str, before: int | None = None, limit: int = 20) -> dict[str, Any]:
+    """A collection's checkpoints below generation `before`, newest first, with the cursor of the next page."""
+    with ledger.read() as c:
+        row = collections.by_name(c, name)
+        points = segments.list_checkpoints(c, row.id, before=before, limit=limit)
+    shown = [views.checkpoint_view(point) for point in points]
+    return {"checkpoints": shown, "next": str(points[-1].generation) if len(points) == limit else None}

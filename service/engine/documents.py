@@ -4,10 +4,8 @@ from typing import Any
 
 from service.engine import views
 from service.engine.settings import EngineSettings
-from service.engine.state import stored
 from service.errors import BadRequest, NotFound
-from service.index.chunkfile import ChunkFile
-from service.index.files import verify
+from service.index.files import StoredFile, verify
 from service.ledger import collections, documents, segments
 from service.ledger.database import AnyRow, Ledger
 
@@ -60,10 +58,12 @@ def _contents(
     settings: EngineSettings, name: str, version_id: int, within: list[AnyRow]
 ) -> list[dict[str, Any]]:
     """The chunks of a version, in order."""
+    from service.index.chunkfile import ChunkFile  # loads numpy: a process that only serves jobs does without
+
     folder = settings.folder(name)
     found: list[dict[str, Any]] = []
     for segment in within:
-        file = stored(segment.chunks)
+        file = StoredFile(**segment.chunks)
         verify(folder, file)
         with ChunkFile(folder / file.name) as chunks:
             rows = chunks.rows_of_version(version_id)

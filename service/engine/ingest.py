@@ -17,7 +17,7 @@ from service.core.pace import (
     too_many_failures,
 )
 from service.engine.commit import Committer
-from service.engine.draft import Batch, Outcome
+from service.engine.draft import Batch
 from service.engine.feeder import Feeder
 from service.engine.intake import Intake, Rules
 from service.engine.lease import Lease
@@ -26,7 +26,7 @@ from service.engine.recall import Recall
 from service.engine.removal import removal_of
 from service.engine.reuse import Reuse
 from service.engine.tools import Tools
-from service.errors import LeaseLost, TryAgain
+from service.errors import DocumentFailed, LeaseLost, TryAgain
 from service.ledger import documents, items, jobs, metrics
 from service.ledger.database import AnyRow, utc_now
 from service.ports import FileTask, Float32Vector, Source
@@ -169,28 +169,25 @@ class Ingest:
 
     def _start(self, chosen: Sequence[AnyRow]) -> None:
         self._room_on_disk()
-        poison = [item for item in chosen if item.attempts >= MOST_ATTEMPTS]
-        for item in poison:
-            detail = f"its worker ended uncleanly {item.attempts} times while it was in hand"
-            self.intake.batch.outcomes.append(Outcome(item.id, "failed", "poison", detail))
-            self.intake.batch.count("failed")
-            self.claimed.add(item.id)
-        healthy = [item for item in chosen if item.attempts < MOST_ATTEMPTS]
         with self.tools.ledger.write() as c:
             self.lease.hold(c)
-            items.start(c, [item.id for item in healthy])
-            known = [documents.of_file(c, self.owner.source_id, item.folder, item.name) for item in healthy]
-        for item, records in zip(healthy, known, strict=True):
+            items.start(c, [item.id for item in chosen if item.attempts < MOST_ATTEMPTS])
+            known = [documents.of_file(c, self.owner.source_id, item.folder, item.name) for item in chosen]
+        for item, records in zip(chosen, known, strict=True):
             self.claimed.add(item.id)
             self.intake.open(item, records)
-            self._feed(item, records)
+            if item.attempts < MOST_ATTEMPTS:
+                self._feed(item, records)
+            else:
+                detail = f"its worker ended uncleanly {item.attempts} times while it was in hand"
+                self.intake.take(item.id, DocumentFailed("poison", detail))
 
     def _feed(self, item: AnyRow, records: dict[str, AnyRow]) -> None:
         assert self.feeder is not None
         whole = records.get("")
-        usable = whole is not None and whole.state in ("indexed", "container")
-        same_recipe = whole is not None and whole.recipe == self.owner.recipe
-        trusted = usable and same_recipe and self.job.options.get("mode") != "fresh"
+        again = self.job.options.get("mode") == "fresh" or item.reason == items.ASKED
+        settled = whole is not None and whole.state in ("indexed", "container", "failed", "skipped")
+        trusted = settled and not again and whole is not None and whole.recipe == self.owner.recipe
         known_sha256 = whole.file_sha256 if trusted and whole is not None else ""
         path = self.source.locate(item.folder, item.name)
         category = item.folder.rsplit("/", 1)[-1] or self.job.root
@@ -208,7 +205,8 @@ class Ingest:
     def _commit_if_due(self) -> None:
         intake = self.intake
         settled = max(len(intake.ready), len(intake.batch.outcomes))
-        full = segment_is_full(len(intake.embedded), self.tools.embedder.space.dimensions)
+        dimensions = self.tools.embedder.space.dimensions
+        full = segment_is_full(len(intake.embedded), dimensions, self.tools.settings.segment_rows)
         late = time.monotonic() - self.last_commit >= self.tools.settings.commit_seconds
         if full or late:
             self._commit(intake.take_batch(with_unfinished=True))

@@ -80,9 +80,9 @@ class Intake:
             case FileRead():
                 self._file_read(open_item, what)
             case SkipDocument():
-                self._end(open_item, "skipped", what.reason, what.detail)
+                self._end(open_item, "skipped", what)
             case DocumentFailed():
-                self._end(open_item, "failed", what.reason, what.detail)
+                self._end(open_item, "failed", what)
             case TryAgain():
                 self._again(open_item, what)
             case _:
@@ -218,11 +218,9 @@ class Intake:
         facts = {"stamp": read.stamp, "file_sha256": read.sha256}
         if read.unchanged:
             self._change(open_item, "", facts)
-            self._finish(open_item, self.batch)
+            self._unchanged(open_item)
             return
         if read.container:
-            values = {"state": "container", "reason": None, "recipe": self._rules.recipe}
-            self._change(open_item, "", {**facts, **values})
             open_item.seen.add("")
         elif "" in open_item.same:
             self._change(open_item, "", facts)
@@ -232,6 +230,13 @@ class Intake:
                 draft.stamp, draft.file_sha256, draft.file_bytes = read.stamp, read.sha256, read.size_bytes
             self._settle_if_complete(draft)
         self._settle_if_done(open_item, self.batch)
+
+    def _unchanged(self, open_item: OpenItem) -> None:
+        """Touched, but the same bytes as before: what came of them then holds."""
+        failed = open_item.known[""].state == "failed"
+        self.batch.outcomes.append(Outcome(open_item.item.id, "done", "unchanged"))
+        self.batch.count("known_failed" if failed else "unchanged")
+        del self.items[open_item.item.id]
 
     def _settle_if_complete(self, draft: Draft) -> None:
         open_item = self.items.get(draft.item_id)
@@ -244,20 +249,29 @@ class Intake:
             self._finish(open_item, batch)
 
     def _finish(self, open_item: OpenItem, batch: Batch) -> None:
+        read = open_item.read
+        if read is not None and read.container and not read.unchanged:
+            # Not before the last of its records: what says that the file has been read must not come true sooner.
+            values = {"state": "container", "reason": None, "recipe": self._rules.recipe}
+            self._change(
+                open_item, "", {**values, "stamp": read.stamp, "file_sha256": read.sha256}, batch=batch
+            )
         if open_item.bad_records:
             detail = f"{open_item.bad_records} of {len(open_item.seen)} records"
             batch.outcomes.append(Outcome(open_item.item.id, "failed", "records_failed", detail))
         else:
             batch.outcomes.append(Outcome(open_item.item.id, "done"))
-        batch.count("bytes", open_item.read.size_bytes if open_item.read else 0)
+        batch.count("bytes", read.size_bytes if read else 0)
         batch.count("failed" if open_item.bad_records else "done")
         del self.items[open_item.item.id]
 
-    def _end(self, open_item: OpenItem, state: str, reason: str, detail: str) -> None:
+    def _end(self, open_item: OpenItem, state: str, why: SkipDocument | DocumentFailed) -> None:
         """The file as a whole is skipped by rule, or has failed."""
+        reason, detail = why.reason, why.detail[:500]
         if reason != "vanished":
             stamp = settled_stamp(open_item.item.stamp, time.time())
-            values = {"state": state, "reason": reason, "detail": detail[:500], "stamp": stamp}
+            values = {"state": state, "reason": reason, "detail": detail, "stamp": stamp}
+            values["file_sha256"] = why.sha256
             keeps = state == "failed"  # what was readable before stays searchable: a doubt deletes nothing
             values |= {"content_sha256": "", "recipe": self._rules.recipe}
             self._change(open_item, "", values, keeps)
@@ -265,16 +279,15 @@ class Intake:
             if state == "skipped":
                 self._retire_unseen(open_item)
         self._drop(open_item)
-        self.batch.outcomes.append(Outcome(open_item.item.id, state, reason, detail[:500]))
+        self.batch.outcomes.append(Outcome(open_item.item.id, state, reason, detail))
         self.batch.count(state)
 
     def _again(self, open_item: OpenItem, error: TryAgain) -> None:
         self._drop(open_item)
         if open_item.item.tries >= self._rules.max_tries:
             self.items[open_item.item.id] = open_item
-            self._end(
-                open_item, "skipped" if error.reason == "vanished" else "failed", error.reason, error.detail
-            )
+            state = "skipped" if error.reason == "vanished" else "failed"
+            self._end(open_item, state, DocumentFailed(error.reason, error.detail))
         else:
             self.postponed.append((open_item.item, error))
 
@@ -283,7 +296,7 @@ class Intake:
         if open_item is None:
             return
         if draft.place.record == "":
-            self._end(open_item, "failed", error.reason, error.detail)
+            self._end(open_item, "failed", error)
             return
         open_item.bad_records += 1
         values = {"state": "failed", "reason": error.reason, "detail": error.detail, "content_sha256": ""}
@@ -311,16 +324,24 @@ class Intake:
             if record not in open_item.seen and known.state != "deleted":
                 self._change(open_item, record, {"state": "deleted", "content_sha256": "", "stamp": ""})
 
-    def _change(self, open_item: OpenItem, record: str, values: dict[str, Any], keeps: bool = False) -> None:
+    def _change(
+        self,
+        open_item: OpenItem,
+        record: str,
+        values: dict[str, Any],
+        keeps: bool = False,
+        batch: Batch | None = None,
+    ) -> None:
         """New column values of a document; unless it `keeps` its visible version, a state ends that one."""
+        batch = batch if batch is not None else self.batch
         known = open_item.known.get(record)
         if "state" in values and not keeps:
             values = {**values, "version_id": None, "chunks": 0}
             if known is not None and known.version_id is not None:
-                self.batch.retired.append(known.version_id)
+                batch.retired.append(known.version_id)
         drafts = [draft.doc_id for draft in open_item.drafts if draft.place.record == record]
         doc_id = known.doc_id if known is not None else next(iter(drafts), None)
-        self.batch.documents.append(DocumentChange(self._place(open_item, record), doc_id, values))
+        batch.documents.append(DocumentChange(self._place(open_item, record), doc_id, values))
 
     def _place(self, open_item: OpenItem, record: str) -> Place:
         folder, name = open_item.item.folder, open_item.item.name

@@ -1,7 +1,6 @@
 """Use cases of jobs: create, ask, look, settle those whose worker is gone."""
 
 import hashlib
-import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -16,7 +15,7 @@ from service.engine import collections as collection_cases
 from service.engine import views
 from service.engine.lease import Observer
 from service.engine.settings import EngineSettings
-from service.errors import BadRequest, Conflict, NotFound, TryAgain
+from service.errors import BadRequest, Conflict, IllegalMove, NotFound, TryAgain
 from service.ledger import collections, events, idempotency, items, jobs, leases, segments
 from service.ledger.database import AnyRow, Ledger
 
@@ -60,7 +59,7 @@ class Jobs:
         """
         space, weights = self.space()
         with self.ledger.write() as c:
-            digest = hashlib.sha256(body or json.dumps(order.options).encode()).hexdigest()
+            digest = hashlib.sha256(body or repr(order).encode()).hexdigest()
             if idempotency_key:
                 answered = _answered(c, idempotency_key, digest)
                 if answered is not None:
@@ -78,7 +77,8 @@ class Jobs:
         with self.ledger.write() as c:
             before = jobs.get(c, job_id)
             row = jobs.ask(c, job_id, verb)
-            if verb == Verb.RETRY or (verb == Verb.RESUME and before.state == State.FAILED):
+            again = verb == Verb.RETRY or before.state == State.FAILED
+            if again and row.version != before.version and row.state == State.QUEUED:
                 count = items.retry_failed(c, job_id)
                 row = jobs.count(c, job_id, "retry", {"failed": -count})
             return views.job_view(c, row)
@@ -121,9 +121,14 @@ class Jobs:
         return {"items": shown, "next": str(rows[-1].id) if len(rows) == limit else None}
 
     def retry_item(self, job_id: str, item_id: int) -> dict[str, Any]:
-        """Try one failed item again: at once in an unfinished job, else the job is queued for it."""
+        """Try one failed item again: at once in an unfinished job, else the job is queued for it.
+
+        Raises NotFound, IllegalMove (a cancelled job does nothing more), Conflict.
+        """
         with self.ledger.write() as c:
             row = jobs.get(c, job_id)
+            if row.state == State.CANCELLED:
+                raise IllegalMove(Verb.RETRY.value, row.state, ())
             if items.retry_failed(c, job_id, item_id) != 1:
                 raise NotFound("failed item", item_id)
             row = jobs.count(c, job_id, "retry", {"failed": -1})
@@ -183,25 +188,40 @@ def resume_interrupted(ledger: Ledger) -> int:
 
 
 def _settle_if_dead(ledger: Ledger, observer: Observer, settings: EngineSettings, job: AnyRow) -> bool:
+    folder = settings.folder(job.collection)
     try:
+        with ledger.read() as c:  # most are alive, and looking takes a while: not under the write lock
+            if not _is_abandoned(c, observer, folder, job.id):
+                return False
         with ledger.write() as c:
-            now = jobs.get(c, job.id)
-            if now.state not in (State.RUNNING, State.PAUSING):
+            if not _is_abandoned(c, observer, folder, job.id):
                 return False
-            lease = leases.read(c, job.collection_id)
-            folder = settings.folder(job.collection)
-            if lease.job_id == job.id and not observer.is_dead(c, job.collection_id, folder):
-                return False
-            _interrupt(c, now, "worker_gone", "its worker is gone; resume to go on from the last checkpoint")
+            _fence(c, job)
+            message = "its worker is gone; resume to go on from the last checkpoint"
+            _interrupt(c, jobs.get(c, job.id), "worker_gone", message)
             return True
     except TryAgain:
         return False
 
 
+def _is_abandoned(c: Connection, observer: Observer, folder: Path, job_id: str) -> bool:
+    job = jobs.get(c, job_id)
+    if job.state not in (State.RUNNING, State.PAUSING):
+        return False
+    lease = leases.read(c, job.collection_id)
+    return lease.job_id != job.id or observer.is_dead(c, job.collection_id, folder)
+
+
+def _fence(c: Connection, job: AnyRow) -> None:
+    """A worker that was only frozen must not go on with a job that is settled."""
+    lease = leases.read(c, job.collection_id)
+    if lease.job_id == job.id:
+        leases.take(c, lease, holder="", job_id="", lock_host="")
+
+
 def _interrupt(c: Connection, job: AnyRow, code: str, message: str) -> None:
-    generation = collections.by_id(c, job.collection_id).generation
     reason = None if job.state == State.PAUSING else {"code": code, "message": message}
-    jobs.apply(c, job, Fact.STOPPED, reason=reason, paused_at_checkpoint=generation, stage="")
+    jobs.apply(c, job, Fact.STOPPED, reason=reason, stage="")
 
 
 def _answered(c: Connection, key: str, digest: str) -> dict[str, Any] | None:

@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from pathlib import Path
 
+from service.core.pace import FULL_ROWS
+
 
 @dataclass(frozen=True, slots=True)
 class EngineSettings:
@@ -16,6 +18,7 @@ class EngineSettings:
     max_retries: int = 3
     min_free_bytes: int = 256 << 20
     max_live_segments: int = 64
+    segment_rows: int = FULL_ROWS  # that are committed at once, also in the middle of a document
     max_chunk_tokens: int = 256
     overlap_tokens: int = 32
 

@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 from service.engine.settings import EngineSettings
-from service.engine.state import stored
 from service.errors import Corrupt
 from service.index import manifest
 from service.index.chunkfile import ChunkFile
@@ -67,12 +66,12 @@ def verify_collection(ledger: Ledger, settings: EngineSettings, name: str) -> di
 def _check_segment(
     folder: Path, segment: AnyRow, versions: dict[int, AnyRow], counts: dict[int, int]
 ) -> Iterator[Problem]:
-    files = [stored(file) for file in (segment.faiss, segment.chunks, segment.live) if file]
+    files = [StoredFile(**file) for file in (segment.faiss, segment.chunks, segment.live) if file]
     broken = [problem for file in files for problem in _check_file(folder, file)]
     yield from broken
     if broken:
         return
-    alive = read_live(folder, stored(segment.live)) if segment.live else None
+    alive = read_live(folder, StoredFile(**segment.live)) if segment.live else None
     with ChunkFile(folder / segment.chunks["name"]) as chunks:
         for row in chunks.rows():
             if alive is None or alive[row.row]:

@@ -46,12 +46,16 @@ class Worker:
         """Work until `stop` is set."""
         next_beat = 0.0
         while not self.stop.is_set():
-            if time.monotonic() >= next_beat:
-                with self.tools.ledger.write() as c:
-                    workers.beat(c, self.worker_id)
-                next_beat = time.monotonic() + BEAT_SECONDS
-            if not self.take_one():
-                self.stop.wait(IDLE_SECONDS)
+            try:
+                if time.monotonic() >= next_beat:
+                    with self.tools.ledger.write() as c:
+                        workers.beat(c, self.worker_id)
+                    next_beat = time.monotonic() + BEAT_SECONDS
+                if self.take_one():
+                    continue
+            except TryAgain as error:  # the ledger is busy or full; a job that was in hand is swept up
+                log.warning("the ledger does not take what the worker has to say: %s", error)
+            self.stop.wait(IDLE_SECONDS)
 
     def take_one(self) -> bool:
         """Take the first job that can be taken, and see it through; False when there is none."""
@@ -61,23 +65,32 @@ class Worker:
 
     def try_job(self, job: AnyRow) -> bool:
         """Work on one job if its collection's lease can be had; False when somebody else has it."""
-        folder = self.tools.settings.folder(job.collection)
-        for made in (folder.parent, folder):
-            make_folder(made)  # it carries the lock that proves a dead holder dead
-        lease = Lease.take(self.tools.ledger, self.observer, job, folder, self.worker_id)
+        try:
+            lease = self._lease_for(job)
+        except OSError as error:
+            self._note_waiting(job, "not_writable", f"{error}: make data_dir writable for this user")
+            return False
         if lease is None:
-            self._note_waiting(job)
+            self._note_waiting(job, "waiting_for_collection", "another job holds the collection")
             return False
         try:
             return self._with_lease(job, lease)
+        except LeaseLost:  # also while an error was being recorded
+            log.warning("lost the lease of %s; dropping what is in hand", job.collection)
+            return True
         finally:
             lease.release()
 
-    def _note_waiting(self, job: AnyRow) -> None:
-        if job.state == State.QUEUED and (job.reason or {}).get("code") != "waiting_for_collection":
+    def _lease_for(self, job: AnyRow) -> Lease | None:
+        folder = self.tools.settings.folder(job.collection)
+        for made in (folder.parent, folder):
+            make_folder(made)  # it carries the lock that proves a dead holder dead
+        return Lease.take(self.tools.ledger, self.observer, job, folder, self.worker_id)
+
+    def _note_waiting(self, job: AnyRow, code: str, message: str) -> None:
+        if job.state == State.QUEUED and (job.reason or {}).get("code") != code:
             with self.tools.ledger.write() as c:
-                reason = {"code": "waiting_for_collection", "message": "another job holds the collection"}
-                jobs.note(c, job.id, "waiting", reason=reason)
+                jobs.note(c, job.id, "waiting", reason={"code": code, "message": message})
 
     def _with_lease(self, job: AnyRow, lease: Lease) -> bool:
         with self.tools.ledger.write() as c:
@@ -92,7 +105,7 @@ class Worker:
         try:
             Tenure(self, job, lease).see_through()
         except LeaseLost:
-            log.warning("lost the lease of %s; dropping what is in hand", job.collection)
+            raise
         except TryAgain as error:
             self._hold(job, lease, error.reason, error.detail)
         except Corrupt as error:
@@ -111,7 +124,9 @@ class Worker:
         with self.tools.ledger.write() as c:
             lease.hold(c)
             items.take_back_all(c, job.id)
-            jobs.happen(c, job.id, Fact.HELD, reason=reason)
+            row = jobs.get(c, job.id)
+            # A job that somebody wants paused or cancelled does not wait for anything.
+            jobs.apply(c, row, Fact.HELD, reason=reason if row.state == State.RUNNING else None, stage="")
             metrics.add(c, "ingest_checkpoint_failures_total", 1, reason=code)
 
     def _suspect(self, job: AnyRow, lease: Lease, error: Corrupt) -> None:
@@ -269,6 +284,7 @@ class Tenure:
                 jobs.apply(c, row, Fact.STOPPED, paused_at_checkpoint=generation, reason=reason, stage="")
             else:
                 self._job = row
+                self._lease.watch(row.id)  # the wish that it knows is out of date
                 return False
         return True
 

@@ -38,7 +38,7 @@ def count_by_state(c: Connection, collection_id: str) -> dict[str, int]:
     """State -> number of documents."""
     mine = documents.c.collection_id == collection_id
     query = select(documents.c.state, func.count()).where(mine).group_by(documents.c.state)
-    return dict(c.execute(query))
+    return {row[0]: row[1] for row in c.execute(query)}
 
 
 def of_file(c: Connection, source_id: int, folder: str, name: str) -> dict[str, AnyRow]:

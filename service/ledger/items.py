@@ -9,6 +9,7 @@ from service.ledger.database import AnyRow
 from service.ledger.schema import items
 
 OPEN = ("pending", "in_flight")
+ASKED = "asked"  # the reason of an item that somebody wants tried again, changed or not
 
 
 def add(c: Connection, job_id: str, op: str, rows: Iterable[Mapping[str, str]]) -> int:
@@ -110,7 +111,7 @@ def retry_failed(c: Connection, job_id: str, item_id: int | None = None) -> int:
     return c.execute(
         update(items)
         .where(which)
-        .values(state="pending", attempts=0, tries=0, not_before=None, reason=None, detail=None)
+        .values(state="pending", attempts=0, tries=0, not_before=None, reason=ASKED, detail=None)
     ).rowcount
 
 

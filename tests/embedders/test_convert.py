@@ -35,6 +35,7 @@ def test_it_computes_what_the_formulas_of_bert_give(tmp_path: Path, tensors: Ten
     space, loaded = read_space(path), NativeModel(path)
     tokenizer = Tokenizer(path, loaded)
     texts = ["the tides turn", "stone", "the stone, the tide."]
+    assert tokenizer.encode(texts[0]) == [2, 5, 6, 7, 8, 3]
     rows = embed(texts, tokenizer, LlamaEngine(loaded, space), space).rows
     for text, row in zip(texts, rows, strict=True):
         assert row @ _bert(tensors, tokenizer.encode(text)) > (0.995 if weights == "q8_0" else 0.9995)
@@ -73,6 +74,14 @@ def test_a_conversion_that_fails_leaves_the_former_file_and_no_other(
     with pytest.raises(Refused):
         build_default_model(tmp_path / "source", tmp_path / "out", ["f16"])
     assert [(file, sha256_of(file)) for file in (tmp_path / "out").iterdir()] == [(path, before)]
+
+
+def test_a_file_that_cannot_be_put_in_place_leaves_no_temporary_one(tmp_path: Path, tensors: Tensors) -> None:
+    in_the_way = default.default_model_path(tmp_path / "out", "f16")
+    in_the_way.mkdir(parents=True)
+    with pytest.raises(OSError, match="directory"):
+        build_default_model(tmp_path / "source", tmp_path / "out", ["f16"])
+    assert list((tmp_path / "out").iterdir()) == [in_the_way]
 
 
 def test_unknown_weights_are_refused(tmp_path: Path, tensors: Tensors) -> None:

@@ -59,7 +59,7 @@ def test_a_causal_model_pools_its_last_token_and_batches_do_not_leak(causal: Pat
     space, model = read_space(causal), NativeModel(causal)
     assert space.pooling == "last"
     tokenizer, engine = Tokenizer(causal, model), LlamaEngine(model, space)
-    texts = ["the tide", "turn the stone , the tide", "stone", "the the the"]
+    texts = ["the tide", "turn the stone , the tide", "stone", "the " * 400]
     together = embed(texts, tokenizer, engine, space).rows
     for text, row in zip(texts, together, strict=True):
         assert embed([text], tokenizer, engine, space).rows[0] @ row > 0.9999
@@ -69,7 +69,7 @@ def test_a_causal_model_pools_its_last_token_and_batches_do_not_leak(causal: Pat
 def test_a_header_cut_anywhere_is_refused(causal: Path, tmp_path: Path) -> None:
     whole, cut = causal.read_bytes(), tmp_path / "cut.gguf"
     header_bytes = whole.rindex(b"blk.0.ffn_norm.weight")
-    for length in range(0, header_bytes, 7):
+    for length in range(0, header_bytes, 17):
         cut.write_bytes(whole[:length])
         with pytest.raises(Refused, match=r"cut\.gguf"):
             read_space(cut)
@@ -79,7 +79,7 @@ def test_a_header_with_any_byte_changed_is_read_or_refused_but_never_crashes(
     causal: Path, tmp_path: Path
 ) -> None:
     whole, damaged = bytearray(causal.read_bytes()), tmp_path / "damaged.gguf"
-    for at in range(0, whole.rindex(b"blk.0.ffn_norm.weight"), 3):
+    for at in range(0, whole.rindex(b"blk.0.ffn_norm.weight"), 11):
         whole[at] ^= 0xFF
         damaged.write_bytes(whole)
         with suppress(Refused):

@@ -12,7 +12,7 @@ import numpy.typing as npt
 Tensors = dict[str, npt.NDArray[np.float32]]
 
 VOCABULARY = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "the", "tide", "##s", "turn", "stone", ",", "."]
-WIDTH, INNER, LAYERS, HEADS, CONTEXT = 64, 128, 2, 4, 32
+WIDTH, INNER, LAYERS, HEADS, CONTEXT = 64, 128, 2, 4, 512
 
 
 def bert_tensors() -> Tensors:

@@ -1,9 +1,18 @@
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+pytest.register_assert_rewrite("tests.engine.stories")  # before its first import
+
+from tests.engine.stories import Story, first_run, later_run
+from tests.engine.victims import Victims
 from tests.engine.world import World
+
+_MEMORY = Path(
+    "/dev/shm"
+)  # a killed process loses nothing that it wrote, synced or not: a disk shows no more
 
 
 @pytest.fixture
@@ -11,3 +20,26 @@ def world(tmp_path: Path) -> Iterator[World]:
     made = World(tmp_path)
     yield made
     made.ledger.close()
+
+
+@pytest.fixture(scope="session")
+def victims() -> Iterator[Victims]:
+    with Victims() as started:
+        yield started
+
+
+@pytest.fixture
+def folder() -> Iterator[Path]:
+    """A folder that does not exist yet, in memory where there is such a place."""
+    with tempfile.TemporaryDirectory(dir=_MEMORY if _MEMORY.is_dir() else None) as made:
+        yield Path(made) / "copy"
+
+
+@pytest.fixture(scope="session")
+def first(tmp_path_factory: pytest.TempPathFactory) -> Story:
+    return first_run(tmp_path_factory.mktemp("stories") / "first")
+
+
+@pytest.fixture(scope="session")
+def later(tmp_path_factory: pytest.TempPathFactory) -> Story:
+    return later_run(tmp_path_factory.mktemp("stories") / "later")

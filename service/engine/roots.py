@@ -1,0 +1,59 @@
+"""Which folder a job reads, and under which name its documents' keys begin."""
+
+import os.path
+from collections.abc import Mapping
+from pathlib import Path
+
+from service.errors import BadRequest
+
+
+def resolve(
+    roots: Mapping[str, Path], root: str | None = None, path: str | Path | None = None
+) -> tuple[Path, str]:
+    """(absolute real path, root name) of the folder that is meant. Raises BadRequest.
+
+    `roots` are the configured library roots, name -> absolute path. Where there are any, nothing outside them
+    can be named, whatever `..` and symbolic links say. A relative `path` begins at a configured root: at `root`,
+    or at the only one. An absolute `path` may bear a `root` name of its own; by default it bears that of the
+    innermost configured root around it, or of the folder itself.
+    """
+    real_roots = {name: _real(folder) for name, folder in roots.items()}
+    base = _base(real_roots, root, path)
+    folder = _real((base or Path("/")) / (path or ""))
+    if base is not None and not folder.is_relative_to(base):
+        raise BadRequest(f"{str(path)!r} leads out of the library root {str(base)!r}.")
+    around = [name for name, at in real_roots.items() if folder.is_relative_to(at)]
+    if real_roots and not around:
+        raise BadRequest(f"{str(path)!r} is in none of the library roots ({_names(roots)}).")
+    if not folder.is_dir():
+        raise BadRequest(f"{str(folder)!r} is not a folder that this service can see.")
+    innermost = max(around, key=lambda name: len(real_roots[name].parts), default=folder.name or "root")
+    return folder, root or innermost
+
+
+def _base(real_roots: Mapping[str, Path], root: str | None, path: str | Path | None) -> Path | None:
+    """The configured root at which `path` begins; None: it is absolute and only has to be in any of them."""
+    if root is not None and (not root.strip("/.") or not root.isprintable() or len(root) > 200):
+        raise BadRequest(f"{root!r} cannot name a root: use 1 to 200 printable characters.")
+    if root is not None and root in real_roots:
+        return real_roots[root]
+    if path is not None and Path(path).is_absolute():
+        return None
+    if not real_roots:
+        raise BadRequest("Give the absolute path of the folder to ingest: no library roots are configured.")
+    if root is not None:
+        raise BadRequest(f"There is no library root {root!r}; configured: {_names(real_roots)}.")
+    if len(real_roots) > 1:
+        raise BadRequest(f"Say which library root is meant: {_names(real_roots)}.")
+    return next(iter(real_roots.values()))
+
+
+def _real(path: Path) -> Path:
+    try:
+        return Path(os.path.realpath(path))
+    except ValueError as error:  # a NUL, or half of a surrogate pair
+        raise BadRequest(f"{str(path)!r} cannot be a path.") from error
+
+
+def _names(roots: Mapping[str, Path]) -> str:
+    return ", ".join(sorted(roots))

@@ -1,0 +1,191 @@
+"""`tidestone ingest`: find or make the job, work on it or follow who does, and say how it ended."""
+
+import time
+from collections.abc import Callable, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor, wait
+from contextlib import closing, suppress
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from threading import Event
+from typing import Any
+
+from service.app import make_jobs, open_ledger, open_tools
+from service.core.job import UNFINISHED, State, Verb
+from service.engine import collections
+from service.engine.jobs import Jobs, Order, sweep
+from service.engine.roots import resolve
+from service.engine.worker import Worker
+from service.errors import BadRequest, Conflict, IllegalMove, NotFound, TryAgain
+from service.follow import Display, View, display
+from service.ledger import jobs as job_rows
+from service.ledger.database import AnyRow, Ledger
+from service.settings import Settings
+from service.working import SWEEP_SECONDS, new_worker_id, registered, stop_on_signals
+
+POLL_SECONDS = 0.25
+SHOWN_FAILURES = 5
+INTERRUPTED = 130
+EXIT_CODES = {State.SUCCEEDED: 0, State.COMPLETED_WITH_ERRORS: 3, State.FAILED: 1, State.CANCELLED: 1}
+
+
+@dataclass(frozen=True, slots=True)
+class Intent:
+    """What the command line says beyond the order."""
+
+    given: Mapping[str, Any]  # the job options that were named; what is not named does not have to agree
+    resume: bool = False  # go on with the unfinished job as it was ordered; there must be one
+    fresh: bool = False  # cancel it and do everything again
+
+
+@dataclass
+class Companion:
+    """Sees jobs through: works on them when nobody else does, and watches otherwise."""
+
+    jobs: Jobs
+    worker: Worker
+    shown: Display
+    executor: ThreadPoolExecutor
+    working: Future[bool] | None = None
+    next_sweep: float = 0.0
+
+    def see_through(self, job_id: str) -> View:
+        """Until the job is settled, paused, or this process is told to stop; the job as it is then."""
+        while True:
+            busy = self._busy()
+            view = self.jobs.get(job_id)
+            self.shown.show(view)
+            if not busy:
+                if self.worker.stop.is_set() or State(view["state"]) in (*EXIT_CODES, State.PAUSED):
+                    return view
+                self._take_or_watch(view)
+
+    def settle_the_dead(self) -> None:
+        """Jobs of dead workers become interrupted; looks at most every other second."""
+        if time.monotonic() < self.next_sweep:
+            return
+        self.next_sweep = time.monotonic() + SWEEP_SECONDS
+        with suppress(TryAgain):  # the ledger is busy: a later look will do
+            sweep(self.jobs.ledger, self.worker.observer, self.jobs.settings)
+
+    def _busy(self) -> bool:
+        """Whether the work goes on, after a moment's wait for its end. Raises what the work raised."""
+        if self.working is None:
+            return False
+        wait([self.working], timeout=POLL_SECONDS)
+        if not self.working.done():
+            return True
+        taken, self.working = self.working.result(), None
+        if not taken:
+            self.worker.stop.wait(POLL_SECONDS)
+        return False
+
+    def _take_or_watch(self, view: View) -> None:
+        state = State(view["state"])
+        if state == State.INTERRUPTED:
+            with suppress(IllegalMove, TryAgain):  # somebody else was faster
+                self.jobs.ask(view["id"], Verb.RESUME)
+        elif state in (State.QUEUED, State.CANCELLING) and _is_due(view):
+            with self.jobs.ledger.read() as c:
+                row = job_rows.get(c, view["id"])
+            self.working = self.executor.submit(self._try, row)
+        else:
+            self.settle_the_dead()
+            self.worker.stop.wait(POLL_SECONDS)
+
+    def _try(self, row: AnyRow) -> bool:
+        try:
+            return self.worker.try_job(row)
+        except TryAgain:
+            return False
+
+
+def ingest(settings: Settings, order: Order, intent: Intent, silent: bool) -> tuple[dict[str, Any], int]:
+    """Carry the order out; (what to report, exit code). Raises BadRequest, Conflict, and what opening raises."""
+    stop = Event()
+    stop_on_signals(stop)
+    with (
+        closing(open_ledger(settings)) as ledger,
+        open_tools(settings, ledger) as tools,
+        registered(tools, new_worker_id(), stop) as worker,
+        ThreadPoolExecutor(1, "work") as executor,
+        display(silent) as shown,
+    ):
+        companion = Companion(make_jobs(settings, ledger), worker, shown, executor)
+        companion.settle_the_dead()
+        began, before = time.monotonic(), _describe(ledger, order.collection)
+        job_id = choose(companion.jobs, order, intent, companion.see_through)
+        first = companion.jobs.get(job_id)
+        last = companion.see_through(job_id)
+        seconds = time.monotonic() - began
+        report = _report(first, last, seconds) | {"seconds": round(seconds, 3)}
+        after = _describe(ledger, order.collection)
+        report |= {
+            "checkpoints": after.get("checkpoints", 0) - before.get("checkpoints", 0),
+            "collection": after,
+        }
+        report["failures"] = companion.jobs.items(job_id, state="failed", limit=SHOWN_FAILURES)["items"]
+    return report, EXIT_CODES.get(State(last["state"]), INTERRUPTED)
+
+
+def place(settings: Settings, path: Path, root: str | None) -> tuple[Path, str]:
+    """(absolute folder, root name): who works on this machine is not bound to the library roots. BadRequest."""
+    folder = path.resolve()
+    around = {
+        name: at for name, at in settings.service.library_roots.items() if folder.is_relative_to(at.resolve())
+    }
+    return resolve(around, root, folder)
+
+
+def choose(jobs: Jobs, order: Order, intent: Intent, settle: Callable[[str], View]) -> str:
+    """The id of the unfinished job that is meant, or of a new one. Raises BadRequest, Conflict."""
+    latest = jobs.find(order)
+    unfinished = latest if latest is not None and State(latest["state"]) in UNFINISHED else None
+    if intent.resume:
+        return _resumed(jobs, latest, order)
+    if unfinished is not None and not intent.fresh:
+        _refuse_another(unfinished, order, intent.given)
+        return str(unfinished["id"])
+    if unfinished is not None:
+        jobs.ask(unfinished["id"], Verb.CANCEL)
+        if settle(unfinished["id"])["state"] in UNFINISHED:
+            return str(unfinished["id"])  # told to stop meanwhile
+    return str(jobs.create(replace(order, mode="fresh") if intent.fresh else order)["id"])
+
+
+def _resumed(jobs: Jobs, latest: View | None, order: Order) -> str:
+    if latest is None or not (latest["can"]["resume"] or State(latest["state"]) in UNFINISHED):
+        found = "no job yet" if latest is None else f"job {latest['id']} is {latest['state']}"
+        raise BadRequest(f"There is nothing to resume for {order.path} ({found}): leave --resume out.")
+    if latest["can"]["resume"]:
+        jobs.ask(latest["id"], Verb.RESUME)
+    return str(latest["id"])
+
+
+def _refuse_another(unfinished: View, order: Order, given: Mapping[str, Any]) -> None:
+    """Raise Conflict when the command names something else than the unfinished job does."""
+    ours = {"path": str(order.path), **given}
+    theirs = {"path": unfinished["source"]["path"], **unfinished["options"]}
+    differing = [f"{k} {theirs[k]!r} there, {v!r} here" for k, v in ours.items() if v != theirs[k]]
+    if differing:
+        raise Conflict(
+            f"Job {unfinished['id']} of this source is {unfinished['state']} and was ordered otherwise "
+            f"({'; '.join(differing)}): --resume goes on with it as it was ordered, --fresh cancels it."
+        )
+
+
+def _is_due(view: View) -> bool:
+    retry_at = (view["reason"] or {}).get("retry_at")
+    return retry_at is None or datetime.fromisoformat(retry_at) <= datetime.now(UTC)
+
+
+def _describe(ledger: Ledger, collection: str) -> dict[str, Any]:
+    try:
+        return collections.describe(ledger, collection)
+    except NotFound:
+        return {}
+
+
+def _report(first: View, last: View, seconds: float) -> dict[str, Any]:
+    done = last["progress"]["done"] - first["progress"]["done"]
+    return {"job": last, "documents": done, "documents_per_minute": round(60 * done / seconds, 1)}

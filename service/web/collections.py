@@ -1,0 +1,70 @@
+"""Routes of collections."""
+
+from functools import partial
+from typing import Annotated, Any
+
+from anyio.to_thread import run_sync
+from fastapi import APIRouter, Header, Response
+from starlette.concurrency import run_in_threadpool
+
+from service.engine import collections
+from service.web import models
+from service.web.problems import documented
+from service.web.services import Services
+from service.web.shared import Cursor, Given, Limit, Shared, answer, unless_known
+
+router = APIRouter(prefix="/v1/collections", tags=["collections"], responses=documented(422, 503))
+_KNOWN = documented(404)
+_UNCHANGED: dict[int | str, dict[str, Any]] = {304: {"description": "Unchanged"}}
+
+
+@router.get("", response_model=models.Collections)
+async def list_collections(given: Given) -> Response:
+    """All collections by name."""
+    found = await run_in_threadpool(collections.listing, given.services.jobs.ledger)
+    return answer({"collections": found})
+
+
+@router.get("/{name}", response_model=models.Collection, responses=_KNOWN)
+async def get_collection(name: str, given: Given) -> Response:
+    """A collection's space, counts and size."""
+    return answer(await run_in_threadpool(collections.describe, given.services.jobs.ledger, name))
+
+
+@router.get("/{name}/generation", response_model=models.Generation, responses={**_UNCHANGED, **_KNOWN})
+async def get_generation(
+    name: str, given: Given, if_none_match: Annotated[str | None, Header()] = None
+) -> Response:
+    """What to load (published) and what is true (committed), at most a tenth of a second old."""
+    return unless_known(await given.generations.get(name), if_none_match)
+
+
+@router.get("/{name}/checkpoints", response_model=models.CheckpointPage, responses=_KNOWN)
+async def list_checkpoints(name: str, given: Given, cursor: Cursor = None, limit: Limit = 20) -> Response:
+    """A collection's checkpoints, newest first."""
+    ledger, before = given.services.jobs.ledger, None if cursor is None else int(cursor)
+    return answer(await run_in_threadpool(collections.checkpoints, ledger, name, before, limit))
+
+
+@router.post("/{name}/search", response_model=models.Found, responses=documented(404, 409, 500))
+async def search(name: str, body: models.SearchQuery, given: Given) -> Response:
+    """The nearest live chunks, best first, exact, and the generation they are of."""
+    return answer(await run_sync(partial(_search, given, name, body), limiter=given.long))
+
+
+@router.post("/{name}/verify", response_model=models.Verified, responses=_KNOWN)
+async def verify(name: str, given: Given) -> Response:
+    """Hash every file and compare all contents with the ledger; takes as long as reading the collection."""
+    return answer(await run_sync(partial(_verify, given.services, name), limiter=given.long))
+
+
+def _search(shared: Shared, name: str, body: models.SearchQuery) -> dict[str, Any]:
+    from service.engine.search import Query  # loads FAISS: only a process that is asked to search does
+
+    return shared.search.get().search(name, Query(body.text, body.vector, body.k, body.where))
+
+
+def _verify(services: Services, name: str) -> dict[str, Any]:
+    from service.engine.verify import verify_collection  # loads numpy, which serving jobs does without
+
+    return verify_collection(services.jobs.ledger, services.jobs.settings, name)

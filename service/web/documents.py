@@ -1,0 +1,48 @@
+"""Routes of documents: is my file in, and as what?"""
+
+from functools import partial
+from typing import Annotated, Any, Literal
+
+from anyio.to_thread import run_sync
+from fastapi import APIRouter, Path, Query, Response
+from starlette.concurrency import run_in_threadpool
+
+from service.engine import documents
+from service.web import models
+from service.web.problems import documented
+from service.web.shared import Cursor, Given, Limit, Shared, answer
+
+router = APIRouter(
+    prefix="/v1/collections/{name}/documents", tags=["documents"], responses=documented(404, 422, 503)
+)
+DocId = Annotated[int, Path(ge=1, lt=1 << 63)]
+DocumentState = Literal["indexed", "pending", "skipped", "failed", "container", "deleted"]
+
+
+@router.get("", response_model=models.DocumentPage | models.Document, responses=documented(500))
+async def list_documents(
+    name: str,
+    given: Given,
+    key: Annotated[str | None, Query(description="the one document with this key, with its chunks")] = None,
+    state: DocumentState | None = None,
+    prefix: str = "",
+    cursor: Cursor = None,
+    limit: Limit = 100,
+) -> Response:
+    """Documents by id; `prefix` is what their keys begin with. With `key`: that document."""
+    if key is not None:
+        return await _one(given, name, key=key)
+    page = partial(documents.listing, state=state, prefix=prefix, cursor=cursor, limit=limit)
+    return answer(await run_in_threadpool(page, given.services.jobs.ledger, name))
+
+
+@router.get("/{doc_id}", response_model=models.Document, responses=documented(500))
+async def get_document(name: str, doc_id: DocId, given: Given) -> Response:
+    """One document with its chunks, read from verified files."""
+    return await _one(given, name, doc_id=doc_id)
+
+
+async def _one(shared: Shared, name: str, **which: Any) -> Response:
+    jobs = shared.services.jobs
+    look = partial(documents.get, jobs.ledger, jobs.settings, name, **which)
+    return answer(await run_sync(look, limiter=shared.long))

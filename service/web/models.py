@@ -1,0 +1,258 @@
+"""The shapes of requests, checked, and of answers, documented."""
+
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from service.core.job import State
+
+Name = Annotated[str, Field(min_length=1, max_length=200)]
+
+
+class _Body(BaseModel):
+    model_config = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False)
+
+
+class LibrarySource(_Body):
+    """A folder: a configured library root, a folder inside one, or (where none is configured) any absolute path."""
+
+    type: Literal["library"]
+    path: Annotated[str, Field(min_length=1, max_length=4096)] | None = None
+    root: Name | None = None
+
+
+class JobOrder(_Body):
+    """A job to be made."""
+
+    collection: str = "default"
+    source: LibrarySource
+    mode: Literal["incremental", "fresh"] = "incremental"
+    deletes: Literal["off", "safe", "confirmed"] = "safe"
+    deletes_digest: Annotated[str, Field(max_length=64)] = ""
+    batch_size: Annotated[int, Field(ge=1, le=100_000)] | None = None
+    workers: Annotated[int, Field(ge=1, le=1024)] | None = None
+    start_paused: bool = False
+
+    @model_validator(mode="after")
+    def _confirmation_names_what_it_confirms(self) -> Self:
+        if self.deletes == "confirmed" and not self.deletes_digest:
+            raise ValueError("deletes = confirmed needs the deletes_digest of the job that withheld them")
+        return self
+
+
+class SearchQuery(_Body):
+    """A text, or a vector of the collection's space; `where`: metadata values that a document must have."""
+
+    text: Annotated[str, Field(min_length=1, max_length=100_000)] | None = None
+    vector: Annotated[list[float], Field(min_length=1, max_length=65_536)] | None = None
+    k: Annotated[int, Field(ge=1, le=1000)] = 10
+    where: dict[str, str] = {}
+
+    @model_validator(mode="after")
+    def _one_of_both(self) -> Self:
+        if (self.text is None) == (self.vector is None):
+            raise ValueError("give either a text or a vector")
+        return self
+
+
+class _Answer(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+
+class Progress(_Answer):
+    """Counts only grow while a job runs; `total` is null until the listing is complete."""
+
+    discovered: int
+    total: int | None
+    settled: int
+    done: int
+    unchanged: int
+    skipped: int
+    failed: int
+    known_failed: int
+    deleted: int
+    chunks: int
+    chunks_reused: int
+    bytes: int
+    tokens: int
+    rate_per_second: float
+    eta_seconds: float | None
+
+
+class Can(_Answer):
+    """Which verbs would change something now."""
+
+    pause: bool
+    resume: bool
+    cancel: bool
+    retry: bool
+
+
+class Source(_Answer):
+    type: str
+    root: str
+    path: str
+
+
+class Job(_Answer):
+    """One run of a source into a collection."""
+
+    id: str
+    collection: str
+    source: Source
+    options: dict[str, Any]
+    state: State
+    desired_state: Literal["running", "paused", "cancelled"]
+    stage: str
+    phase: str
+    reason: dict[str, Any] | None
+    attempt: int
+    version: int
+    progress: Progress
+    deletes_withheld: dict[str, Any] | None
+    last_checkpoint: dict[str, Any] | None
+    paused_at_checkpoint: int | None
+    can: Can
+    links: dict[str, str]
+    created_at: str
+    started_at: str | None
+    updated_at: str
+    wished_at: str | None
+    finished_at: str | None
+
+
+class JobPage(_Answer):
+    jobs: list[Job]
+    next: str | None
+
+
+class Item(_Answer):
+    """One document that a job has something to do with."""
+
+    id: int
+    path: str
+    op: str
+    state: str
+    attempts: int
+    tries: int
+    not_before: str | None
+    reason: str | None
+    detail: str | None
+
+
+class ItemPage(_Answer):
+    items: list[Item]
+    next: str | None
+
+
+class Checkpoint(_Answer):
+    generation: int
+    batch: int
+    kind: str
+    job_id: str | None
+    file: str
+    sha256: str
+    size_bytes: int
+    documents: int
+    vectors: int
+    seconds: float
+    pinned: bool
+    at: str
+
+
+class CheckpointPage(_Answer):
+    checkpoints: list[Checkpoint]
+    next: str | None
+
+
+class Collection(_Answer):
+    name: str
+    id: str
+    generation: int
+    published_generation: int
+    documents: int
+    vectors: int
+    tombstones: int
+    segments: int
+    size_bytes: int
+    checkpoints: int
+    last_saved: str | None
+    documents_by_state: dict[str, int]
+    space: dict[str, Any]
+    created_at: str
+
+
+class Collections(_Answer):
+    collections: list[Collection]
+
+
+class Generation(_Answer):
+    """What to load (published), and what is true (committed)."""
+
+    collection: str
+    published: int
+    committed: int
+
+
+class Chunk(_Answer):
+    ordinal: int
+    start: int
+    tokens: int
+    text: str
+
+
+class Document(_Answer):
+    """A document: whether it is in, and as what; with its chunks when it is asked for alone."""
+
+    doc_id: int
+    key: str
+    state: str
+    reason: str | None
+    detail: str | None
+    title: str | None
+    version_id: int | None
+    chunks: int
+    bytes: int
+    generation: int
+    updated_at: str
+    content_sha256: str | None
+    file_sha256: str | None
+    contents: list[Chunk] | None = None
+
+
+class DocumentPage(_Answer):
+    documents: list[Document]
+    next: str | None
+
+
+class Hit(_Answer):
+    """A chunk that was found; a higher score is nearer."""
+
+    score: float
+    key: str
+    doc_id: int
+    title: str
+    text: str
+    ordinal: int
+    version: int
+    metadata: dict[str, str]
+
+
+class Found(_Answer):
+    collection: str
+    published_generation: int
+    generation: int
+    hits: list[Hit]
+
+
+class Verified(_Answer):
+    """The report of a verification."""
+
+    collection: str
+    generation: int
+    valid: bool
+    problems: list[dict[str, str]]
+    files_checked: int
+    documents: int
+    vectors: int
+    checkpoint: dict[str, Any] | None

@@ -1,0 +1,92 @@
+"""A process that works on jobs: how it is known, how it is stopped, what it leaves behind."""
+
+import os
+import signal
+import socket
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from threading import Event, Thread
+from types import FrameType
+from uuid import uuid4
+
+from structlog.contextvars import bound_contextvars
+
+from service import __version__, failpoints
+from service.app import open_ledger, open_tools
+from service.children import die_with_parent
+from service.engine.jobs import sweep
+from service.engine.lease import Observer
+from service.engine.tools import Tools
+from service.engine.worker import Worker
+from service.errors import TryAgain
+from service.ledger import workers
+from service.ledger.database import AnyRow
+from service.settings import Settings, armed_failpoints
+
+SWEEP_SECONDS = 2.0
+
+
+class NamedWorker(Worker):
+    """A worker whose log lines bear the job's id."""
+
+    def try_job(self, job: AnyRow) -> bool:
+        with bound_contextvars(job=job.id):
+            return super().try_job(job)
+
+
+def new_worker_id() -> str:
+    """Random at every start: a restarted container has the host name and the process ids it had before."""
+    return f"worker-{uuid4().hex[:12]}"
+
+
+def work(settings: Settings, worker_id: str, parent: int | None) -> None:
+    """Take jobs until SIGTERM, which ends in a checkpoint. `parent`: the supervisor, whose end is a SIGTERM."""
+    stop = Event()
+    stop_on_signals(stop)
+    if parent is not None:
+        signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the supervisor's to answer
+        die_with_parent(parent, signal.SIGTERM)
+    with (
+        closing(open_ledger(settings)) as ledger,
+        open_tools(settings, ledger) as tools,
+        registered(tools, worker_id, stop) as worker,
+    ):
+        Thread(target=_sweep, args=(worker,), name="sweeper", daemon=True).start()
+        worker.run()
+
+
+@contextmanager
+def registered(tools: Tools, worker_id: str, stop: Event) -> Iterator[NamedWorker]:
+    """A worker that the ledger knows of, with failpoints armed if a test wants them."""
+    failpoints.arm(armed_failpoints())
+    with tools.ledger.write() as c:
+        workers.register(c, worker_id, os.getpid(), socket.gethostname(), {"version": __version__})
+    try:
+        yield NamedWorker(tools, worker_id, stop)
+    finally:
+        with tools.ledger.write() as c:
+            workers.end(c, worker_id)
+
+
+def stop_on_signals(stop: Event) -> None:
+    """SIGTERM and SIGINT ask for a checkpoint; a second Ctrl-C ends the process at once, which is safe too.
+
+    A second SIGTERM changes nothing: systemd sends one to every process, and the supervisor one more.
+    """
+
+    def ask(number: int, _: FrameType | None) -> None:
+        stop.set()
+        if number == signal.SIGINT:
+            signal.signal(number, signal.SIG_DFL)
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, ask)
+
+
+def _sweep(worker: Worker) -> None:
+    observer = Observer()
+    while not worker.stop.wait(SWEEP_SECONDS):
+        try:
+            sweep(worker.tools.ledger, observer, worker.tools.settings)
+        except TryAgain:
+            continue  # the ledger is busy; the next round will do

@@ -1,0 +1,242 @@
+"""A worker that dies: its job is settled by others, and a document that kills workers does not stop the rest."""
+
+from concurrent.futures import Future
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from service.core.job import Verb
+from service.engine import ingest, lease
+from service.engine.jobs import sweep, worker_lost
+from service.engine.lease import Observer
+from service.ledger import leases
+from service.ledger import jobs as job_rows
+from service.ports import Float32Vector, Folder, Source
+from service.sources.library import Library
+from tests.engine.holding import Act, Died
+from tests.engine.world import World
+from tests.fake_embedder import FakeEmbedder
+
+
+@pytest.fixture(autouse=True)
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(lease, "WISH_SECONDS", 0.01)
+    monkeypatch.setattr(ingest, "_TICK_SECONDS", 0.01)
+
+
+class DeadlyEmbedder(FakeEmbedder):
+    """A text with the word `poison` ends the process, after `act`."""
+
+    def __init__(self, act: Act = lambda: None) -> None:
+        super().__init__()
+        self.act, self.deadly = act, True
+
+    def submit(self, text: str) -> Future[Float32Vector]:
+        if self.deadly and "poison" in text:
+            self.act()
+            raise Died
+        return super().submit(text)
+
+
+@dataclass
+class DeadlySource(Library):
+    """The process ends when it is listed, `times` times."""
+
+    library: Source
+    times: int
+
+    def scan(self, folder: str, pulse: Act) -> Folder:
+        self.times -= 1
+        if self.times >= 0:
+            raise Died
+        return self.library.scan(folder, pulse)
+
+    def locate(self, folder: str, name: str) -> Path:
+        return self.library.locate(folder, name)
+
+
+def newest(world: World) -> dict[str, Any]:
+    return world.jobs.listing(limit=1)["jobs"][0]
+
+
+def die(world: World) -> dict[str, Any]:
+    """Work on the first waiting job until the worker dies of it."""
+    with pytest.raises(Died):
+        world.worker().take_one()
+    return newest(world)
+
+
+def run_and_die(world: World) -> dict[str, Any]:
+    world.jobs.create(world.order())
+    return die(world)
+
+
+def swept(world: World) -> dict[str, Any]:
+    assert sweep(world.ledger, Observer(), world.settings) == 1
+    return newest(world)
+
+
+def seven_documents_and_poison(world: World) -> None:
+    for n in range(7):
+        world.write(f"d{n}/x{n}.txt", f"document number {n}")
+    world.write("d7/x7.txt", "this text is poison")
+
+
+def everything_else_is_in(world: World) -> bool:
+    return world.contents() == {row for row in world.expected() if "poison" not in row[2]}
+
+
+def test_a_running_job_whose_worker_died_is_interrupted_by_the_sweep(world: World) -> None:
+    seven_documents_and_poison(world)
+    world.embedder = DeadlyEmbedder()
+    assert run_and_die(world)["state"] == "running"
+    job = swept(world)
+    assert (job["state"], job["desired_state"], job["reason"]["code"]) == ("interrupted", "running", "worker_gone")
+    assert not world.worker().take_one(), "an interrupted job went on by itself"
+    world.embedder = FakeEmbedder()
+    assert world.resume(job["id"])["state"] == "succeeded"
+    assert world.contents() == world.expected()
+
+
+def test_a_pause_survives_the_death_of_the_worker(world: World) -> None:
+    seven_documents_and_poison(world)
+    world.embedder = DeadlyEmbedder(lambda: world.jobs.ask(newest(world)["id"], Verb.PAUSE) and None)
+    assert run_and_die(world)["state"] == "pausing"
+    job = swept(world)
+    assert (job["state"], job["desired_state"], job["reason"]) == ("paused", "paused", None)
+    assert job["paused_at_checkpoint"] is not None
+    world.embedder = FakeEmbedder()
+    assert world.resume(job["id"])["state"] == "succeeded"
+    assert world.contents() == world.expected()
+
+
+def test_a_pause_survives_a_worker_lost_under_its_supervisor(world: World) -> None:
+    seven_documents_and_poison(world)
+    world.embedder = DeadlyEmbedder(lambda: world.jobs.ask(newest(world)["id"], Verb.PAUSE) and None)
+    run_and_die(world)
+    worker_lost(world.ledger, "worker-1")
+    assert newest(world)["state"] == "paused"
+
+
+def test_a_cancellation_survives_the_death_of_the_worker_and_the_next_holder_finishes_it(world: World) -> None:
+    seven_documents_and_poison(world)
+    world.embedder = DeadlyEmbedder(lambda: world.jobs.ask(newest(world)["id"], Verb.CANCEL) and None)
+    assert run_and_die(world)["state"] == "cancelling"
+    assert sweep(world.ledger, Observer(), world.settings) == 0
+    worker_lost(world.ledger, "worker-1")
+    assert newest(world)["state"] == "cancelling"
+    assert world.worker("worker-2").take_one()
+    assert (newest(world)["state"], newest(world)["desired_state"]) == ("cancelled", "cancelled")
+
+
+def test_the_sweep_leaves_a_living_worker_alone(world: World) -> None:
+    world.write("x.txt", "document number one")
+    told, observer = [], Observer()
+    world.preparer.before = lambda _: told.append(sweep(world.ledger, observer, world.settings))
+    assert world.run()["state"] == "succeeded"
+    assert told == [0]
+
+
+def test_a_worker_that_was_taken_for_dead_does_nothing_more(world: World) -> None:
+    """As after a long freeze: its beat stood still, the job was settled, and then it goes on."""
+    world.write("x.txt", "document number one")
+    world.preparer.before = lambda _: sweep(world.ledger, Observer(0.0), world.settings) and None
+    job = world.run()
+    assert (job["state"], job["last_checkpoint"]) == ("interrupted", None)
+    world.preparer.before = lambda _: None
+    assert world.resume(job["id"])["state"] == "succeeded"
+    assert world.contents() == world.expected()
+
+
+def test_a_lost_worker_s_job_goes_on_three_times_and_is_then_interrupted(world: World) -> None:
+    world.write("x.txt", "document number one")
+    source = DeadlySource(Library(world.library), 4)
+    world.open_source = lambda _: source
+    job = run_and_die(world)
+    for _ in range(3):
+        worker_lost(world.ledger, "worker-1")
+        assert (newest(world)["state"], newest(world)["reason"]["code"]) == ("queued", "worker_lost")
+        die(world)
+    worker_lost(world.ledger, "worker-1")
+    assert (newest(world)["state"], newest(world)["reason"]["code"]) == ("interrupted", "worker_lost")
+    assert world.resume(job["id"])["state"] == "succeeded"
+    assert world.contents() == world.expected()
+
+
+def test_somebody_else_s_death_changes_nothing(world: World) -> None:
+    seven_documents_and_poison(world)
+    world.embedder = DeadlyEmbedder()
+    run_and_die(world)
+    worker_lost(world.ledger, "worker-2")
+    assert newest(world)["state"] == "running"
+
+
+def test_what_was_in_flight_is_tried_in_halves_then_alone_and_then_set_aside(world: World) -> None:
+    seven_documents_and_poison(world)
+    world.configure(batch_size=8)
+    world.embedder = DeadlyEmbedder()
+    tried = []
+    world.preparer.before = lambda task: tried[-1].append(task.path.name)
+    world.jobs.create(world.order())
+    for _ in range(3):
+        tried.append([])
+        die(world)
+        worker_lost(world.ledger, "worker-1")
+    tried.append([])
+    assert world.worker().take_one()
+    whole, halves, alone, rest = tried
+    assert set(whole) <= {f"x{n}.txt" for n in range(8)}
+    assert halves[:4] == ["x0.txt", "x1.txt", "x2.txt", "x3.txt"]
+    assert set(halves[4:]) <= {"x4.txt", "x5.txt", "x6.txt", "x7.txt"}
+    assert alone == ["x4.txt", "x5.txt", "x6.txt", "x7.txt"]
+    assert rest == []
+    job = newest(world)
+    assert (job["state"], job["progress"]["done"], job["progress"]["failed"]) == ("completed_with_errors", 7, 1)
+    (poison,) = world.jobs.items(job["id"], "failed")["items"]
+    assert (poison["path"], poison["reason"], poison["attempts"]) == ("d7/x7.txt", "poison", 3)
+    assert everything_else_is_in(world)
+
+
+def test_poison_is_remembered_until_it_changes_or_somebody_asks(world: World) -> None:
+    test_what_was_in_flight_is_tried_in_halves_then_alone_and_then_set_aside(world)
+    world.preparer.before = lambda _: None
+    job = newest(world)
+    again = world.run()
+    assert (again["state"], again["progress"]["known_failed"]) == ("succeeded", 1)
+    assert everything_else_is_in(world)
+    world.embedder = FakeEmbedder()
+    world.jobs.ask(job["id"], Verb.RETRY)
+    assert world.worker().take_one()
+    assert world.jobs.get(job["id"])["state"] == "succeeded"
+    assert world.contents() == world.expected()
+
+
+def test_a_worker_that_lost_its_lease_drops_what_it_has_and_lives_on(world: World) -> None:
+    """Whatever it meets afterwards, and whatever it would like to record about it."""
+    for trouble in (lambda: None, lambda: 1 / 0, lambda: (_ for _ in ()).throw(OSError("gone"))):
+        world.write("x.txt", f"document {trouble!r}")
+        job = world.jobs.create(world.order())
+
+        def taken_over(_: object, trouble: Any = trouble) -> None:
+            with world.ledger.write() as c:
+                held = leases.read(c, job_rows.get(c, job["id"]).collection_id)  # noqa: B023
+                leases.take(c, held, "worker-2", "", "elsewhere")
+            trouble()
+
+        world.preparer.before = taken_over
+        assert world.worker().take_one()
+        assert world.jobs.get(job["id"])["state"] == "running", "a worker without a lease settled a job"
+        assert swept(world)["state"] == "interrupted"
+        world.jobs.ask(job["id"], Verb.CANCEL)
+        free_the_lease(world, job["id"])
+    world.preparer.before = lambda _: None
+    assert world.run()["state"] == "succeeded"
+    assert world.contents() == world.expected()
+
+
+def free_the_lease(world: World, job_id: str) -> None:
+    with world.ledger.write() as c:
+        collection = job_rows.get(c, job_id).collection_id
+        leases.release(c, collection, leases.read(c, collection).token)

@@ -1,0 +1,39 @@
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from starlette.testclient import TestClient
+
+from service.engine.search import Search
+from service.web.app import create_app
+from service.web.services import Services
+from tests.engine.world import World
+
+
+@pytest.fixture
+def world(tmp_path: Path) -> Iterator[World]:
+    made = World(tmp_path)
+    yield made
+    made.ledger.close()
+
+
+@pytest.fixture
+def services(world: World) -> Services:
+    return services_of(world)
+
+
+@pytest.fixture
+def client(services: Services) -> Iterator[TestClient]:
+    with TestClient(create_app(services)) as client:
+        yield client
+
+
+def services_of(world: World, **changes: object) -> Services:
+    """The services of a world; its library is the one configured root."""
+    values: dict[str, object] = {
+        "jobs": world.jobs,
+        "make_search": lambda: Search(world.ledger, world.settings, lambda: world.embedder),
+        "version": "1.2.3",
+        "library_roots": {"library": world.library},
+    }
+    return Services(**{**values, **changes})  # type: ignore[arg-type]
