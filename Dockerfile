@@ -12,7 +12,7 @@ RUN --mount=type=cache,target=/root/.cache/pip \
  && /opt/build/bin/pip install --require-hashes -r /src/requirements-build.lock \
  && python -m venv --without-pip /opt/venv
 # Every x86-64-v3 CPU (2013 and later) runs this. --build-arg LLAMA_CMAKE_ARGS=-DGGML_NATIVE=ON compiles for the building
-# machine instead: BF16 in hardware where it has that, and no other kind of machine runs the image. Without OpenMP the image
+# machine instead; where that has BF16 in hardware, run it with TIDESTONE_EMBEDDING__WEIGHTS=bf16. Without OpenMP the image
 # needs no libgomp; Tidestone's embedders are single-threaded processes. pip's cache does not look at these flags, hence a
 # cache folder for each set of them.
 ARG LLAMA_CMAKE_ARGS="-DGGML_NATIVE=OFF -DGGML_AVX=ON -DGGML_AVX2=ON -DGGML_FMA=ON -DGGML_F16C=ON -DGGML_BMI2=ON -DGGML_OPENMP=OFF"
@@ -51,7 +51,8 @@ ENV PATH=/opt/venv/bin:$PATH \
     TMPDIR=/tmp \
     TIDESTONE_SERVICE__DATA_DIR=/data \
     TIDESTONE_SERVICE__HOST=0.0.0.0 \
-    TIDESTONE_SERVICE__PORT=8080
+    TIDESTONE_SERVICE__PORT=8080 \
+    TIDESTONE_EMBEDDING__WEIGHTS=f16
 WORKDIR /opt/tidestone
 USER 10001:10001
 VOLUME /data

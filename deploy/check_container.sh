@@ -7,7 +7,8 @@ inside() { docker compose exec -T tidestone "$@"; }
 
 inside tidestone ingest /library || [ $? -eq 3 ] || fail "ingest in the container"
 before=$(inside tidestone status --json)
-inside tidestone search "somebody falls overboard" -k 1 --json | grep -q '"key"' || fail "no search result in the container"
+found=$(inside tidestone search "somebody falls overboard" -k 1 --json)
+case $found in *'"key": "library/handbook/man-overboard.txt"'*) ;; *) fail "the wrong search result: $found" ;; esac
 inside sh -c 'touch /opt/x 2>/dev/null' && fail "the root file system is writable"
 
 id=$(docker compose ps -q tidestone)

@@ -48,6 +48,7 @@ def engine_settings(settings: Settings) -> EngineSettings:
     return EngineSettings(
         data_dir=settings.data_dir,
         batch_size=ingestion.batch_size,
+        deletes=ingestion.deletes,
         commit_seconds=ingestion.commit_seconds,
         parse_workers=_workers(settings),
         max_failures_ratio=ingestion.max_failures_ratio,
@@ -99,7 +100,10 @@ def find_model(settings: Settings) -> Model:
 
 def make_jobs(settings: Settings, ledger: Ledger) -> Jobs:
     """The use cases of jobs; the model's file is looked at when a job is made, not before."""
-    model = Once(lambda: find_model(settings))
+    return _jobs_with(Once(lambda: find_model(settings)), settings, ledger)
+
+
+def _jobs_with(model: Once[Model], settings: Settings, ledger: Ledger) -> Jobs:
     return Jobs(ledger, engine_settings(settings), lambda: (model.get().space, model.get().weights))
 
 
@@ -131,7 +135,15 @@ def open_tools(settings: Settings, ledger: Ledger) -> Iterator["Tools"]:
     with ledger.write() as c:
         store_id = store_identity(c).store_id
     try:
-        yield Tools(ledger, store_id, engine_settings(settings), preparer, embedder, open_source)
+        yield Tools(
+            ledger,
+            store_id,
+            engine_settings(settings),
+            preparer,
+            embedder,
+            open_source,
+            embedder_restarts=lambda: embedder.restarts,
+        )
     finally:
         preparer.close()
         embedder.close()
@@ -153,15 +165,17 @@ def make_services(settings: Settings, ledger: Ledger, supervisor: "Supervisor") 
     """What the web application is given."""
     from service.web.services import Services
 
+    model = Once(lambda: find_model(settings))
+
     def problem() -> str:
         try:
-            find_model(settings)
+            path = model.get().path
         except TidestoneError as error:
             return str(error)
-        return ""
+        return "" if path.exists() else f"{path} is gone"
 
     return Services(
-        jobs=make_jobs(settings, ledger),
+        jobs=_jobs_with(model, settings, ledger),
         make_search=lambda: make_search(settings, ledger),
         version=__version__,
         library_roots=settings.service.library_roots,

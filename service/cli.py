@@ -83,6 +83,8 @@ def ingest(
     """Ingest a folder; the same command again goes on where it was interrupted."""
     if fresh and resume:
         raise BadRequest("--fresh and --resume exclude each other.")
+    if deletes == "confirmed" and not deletes_digest:
+        raise BadRequest("--deletes confirmed needs the --deletes-digest of the job that withheld them.")
     overrides = {"ingestion.checkpoint_dir": checkpoint_dir and checkpoint_dir.absolute()}
     settings = working_settings(overrides)
     options = {"batch_size": batch_size, "workers": workers, "deletes": deletes}
@@ -93,7 +95,7 @@ def ingest(
     from service.engine.jobs import Order
 
     folder, name = ingesting.place(settings, path, root)
-    ordered = Order(collection, folder, name, **{"deletes": settings.ingestion.deletes, **given})
+    ordered = Order(collection, folder, name, **given)
     intent = ingesting.Intent(given, resume=resume, fresh=fresh)
     result, code = ingesting.ingest(settings, ordered, intent, silent=json)
     show(result, report.show_ingested, json)

@@ -5,7 +5,6 @@ import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
-
 _UNBOUNDED = 100_000  # characters a line
 
 

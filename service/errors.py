@@ -54,7 +54,7 @@ class SkipDocument(TidestoneError):
 
     def __init__(self, reason: str, detail: str = "", sha256: str = "") -> None:
         super().__init__(f"{reason}: {detail}" if detail else reason)
-        self.reason, self.detail = reason, detail
+        self.reason, self.detail = reason, _storable(detail)
         self.sha256 = sha256  # of the file's raw bytes, "" where it is not known
 
 
@@ -63,7 +63,7 @@ class DocumentFailed(TidestoneError):
 
     def __init__(self, reason: str, detail: str = "", sha256: str = "") -> None:
         super().__init__(f"{reason}: {detail}" if detail else reason)
-        self.reason, self.detail = reason, detail
+        self.reason, self.detail = reason, _storable(detail)
         self.sha256 = sha256  # of the file's raw bytes, "" where it is not known
 
 
@@ -72,7 +72,7 @@ class TryAgain(TidestoneError):
 
     def __init__(self, reason: str, detail: str = "") -> None:
         super().__init__(f"{reason}: {detail}" if detail else reason)
-        self.reason, self.detail = reason, detail
+        self.reason, self.detail = reason, _storable(detail)
 
 
 class TooLong(DocumentFailed):
@@ -96,3 +96,8 @@ class Stopped(TidestoneError):
 
 class LeaseLost(TidestoneError):
     """Another worker holds the collection now: drop everything in hand."""
+
+
+def _storable(text: str) -> str:
+    """Text that a database takes: a path in it may have bytes that are not UTF-8."""
+    return text.encode(errors="backslashreplace").decode()

@@ -88,10 +88,12 @@ def activity(view: View) -> str:
 
 
 def numbers(view: View) -> str:
-    """Documents settled and known, rate, time left."""
+    """Documents settled and known, chunks (which grow inside a large document too), rate, time left."""
     counts = view["progress"]
     total = counts["total"] if counts["total"] is not None else f"{counts['discovered']}+"
     told = [f"{counts['settled']}/{total} documents"]
+    if counts["chunks"]:
+        told.append(f"{counts['chunks']} chunks")
     if counts["rate_per_second"]:
         told.append(f"{counts['rate_per_second']:.1f}/s")
     if counts["eta_seconds"]:

@@ -3,7 +3,7 @@
 import os
 import re
 import tomllib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
@@ -37,6 +37,7 @@ PLAIN_NAMES = {  # what other containers of a RAG stack already set
 
 # CONFIG and FAILPOINTS are Tidestone's own, the others belong to docker-compose.yml and to the tests.
 _OTHERS = ("CONFIG", "FAILPOINTS", "PORT", "LIBRARY", "MEMORY", "TEST_MODEL")
+_LAST = re.compile(r"\.|__")
 _SET_BY_KUBERNETES = re.compile(r"TIDESTONE_(SERVICE_HOST|(SERVICE_)?PORT(_\w+)?)")
 
 
@@ -124,6 +125,11 @@ def flat(settings: Settings) -> dict[str, Any]:
     return {key: dumped[key.partition(".")[0]][key.partition(".")[2]] for key in KEYS}
 
 
+def variable_of(key: str) -> str:
+    """The environment variable that sets a "section.key"."""
+    return PREFIX + key.replace(".", "__").upper()
+
+
 def _config_file() -> Path | None:
     named = os.environ.get(PREFIX + "CONFIG")
     file = Path(named or "config.toml").absolute()
@@ -142,10 +148,10 @@ def _from_file(file: Path) -> Found:
     found: Found = {}
     for section, table in tables.items():
         if section not in _SECTIONS or not isinstance(table, dict):
-            raise _unknown(section, file.name)
+            raise _unknown(section, file.name, (*_SECTIONS, *KEYS))
         for key, value in table.items():
             if key not in _SECTIONS[section]:
-                raise _unknown(f"{section}.{key}", file.name)
+                raise _unknown(f"{section}.{key}", file.name, KEYS)
             found[f"{section}.{key}"] = (value, file.name)
     return found
 
@@ -159,7 +165,7 @@ def _from_environment() -> Found:
     except SettingsError as error:
         raise BadRequest(f"{error}: write lists and tables in the environment as JSON.") from error
     named = {
-        f"{section}.{key}": (value, f"{PREFIX}{section}__{key}".upper())
+        f"{section}.{key}": (value, variable_of(f"{section}.{key}"))
         for section, values in sections.items()
         for key, value in values.items()
     }
@@ -176,18 +182,21 @@ def _check_name(name: str) -> None:
         return
     if "KUBERNETES_SERVICE_HOST" in os.environ and _SET_BY_KUBERNETES.fullmatch(name):
         return
-    raise _unknown(name, "the environment")
+    raise _unknown(name, "the environment", [variable_of(key) for key in KEYS])
 
 
-def _unknown(name: str, where: str) -> BadRequest:
-    names = {f"{PREFIX}{key.replace('.', '__')}".upper(): key for key in KEYS}
-    if where != "the environment":
-        names = {key: key for key in KEYS}
-    by_key = {full.rpartition("." if "." in full else "__")[2]: full for full in names}
-    last = name.rpartition("." if "." in name else "__")[2]
-    close = get_close_matches(name, names, 1) or [by_key[key] for key in get_close_matches(last, by_key, 1)]
-    meant = f" Did you mean {close[0]}?" if close else " `tidestone config` lists the keys."
-    return BadRequest(f"{where}: there is no setting {name!r}.{meant}")
+def _unknown(name: str, where: str, known: Sequence[str]) -> BadRequest:
+    nearest = _nearest(name, known)
+    meant = f"Did you mean {nearest}?" if nearest else "`tidestone config` lists the settings."
+    return BadRequest(f"{where}: there is no setting {name!r}. {meant}")
+
+
+def _nearest(name: str, known: Sequence[str]) -> str:
+    """What was probably meant: a slip of the finger, else the key in another section, else what is similar."""
+    by_key = {_LAST.split(full)[-1]: full for full in known}
+    slips = get_close_matches(name, known, 1, 0.9)
+    elsewhere = [by_key[key] for key in get_close_matches(_LAST.split(name)[-1], by_key, 1, 0.8)]
+    return next(iter([*slips, *elsewhere, *get_close_matches(name, known, 1)]), "")
 
 
 def _absolute(found: Found, base: Path) -> Found:

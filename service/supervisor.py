@@ -35,6 +35,7 @@ class Supervisor:
     auto_resume: bool = False
     with_worker: bool = True
     worker_pid: int | None = None
+    worker_id: str = ""
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
@@ -60,7 +61,7 @@ class Supervisor:
 
     def _settle(self, observer: Observer, resume: bool) -> None:
         try:
-            sweep(self.ledger, observer, self.settings)
+            sweep(self.ledger, observer, self.settings, self.worker_id)
             if resume:
                 resume_interrupted(self.ledger)
         except TryAgain as error:
@@ -80,7 +81,7 @@ class Supervisor:
         """Start a worker and see it end; its exit status."""
         command = ["-m", "service", "worker", "--id", worker_id, "--parent", str(os.getpid())]
         process = await asyncio.create_subprocess_exec(sys.executable, *command)
-        self.worker_pid = process.pid
+        self.worker_pid, self.worker_id = process.pid, worker_id
         try:
             status = await process.wait()
         except asyncio.CancelledError:
@@ -90,6 +91,7 @@ class Supervisor:
             self.worker_pid = None
         if status:
             await asyncio.to_thread(self._mourn, worker_id)
+        self.worker_id = ""
         return status
 
     def _mourn(self, worker_id: str) -> None:

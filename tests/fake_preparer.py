@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Iterator
 from threading import Event
 
+from service.core.clean import clean_line
 from service.core.space import Recipe
 from service.core.stamp import stamp_once_settled
 from service.errors import DocumentFailed, SkipDocument, Stopped, TryAgain
@@ -80,7 +81,7 @@ class FakePreparer:
             last = first + self.pieces_of >= len(spans)
             yield Piece(
                 record=record,
-                title=task.path.stem,
+                title=clean_line(task.path.stem),
                 metadata=dict(task.metadata),
                 content_sha256=digest,
                 start=start,

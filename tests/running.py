@@ -15,6 +15,8 @@ from service.engine.jobs import Jobs
 from tests.model import default_model
 
 REPOSITORY = Path(__file__).parent.parent
+FROZEN_AFTER_A_COMMIT = {"TIDESTONE_FAILPOINTS": "publish.after=stop@1"}
+OLD = 1_600_000_000  # a modification time that is trusted at once
 SENTENCES = (
     "The harbour master counts the ships that come in before the tide turns.",
     "A seal was found on the mole and brought back to the sea in March.",
@@ -24,11 +26,12 @@ SENTENCES = (
 
 
 @dataclass
-class World:
+class Place:
     """A folder with a library, settings and data; commands run in it, away from the repository's own."""
 
     folder: Path
     settings: dict[str, str] = field(default_factory=dict)
+    started: list["subprocess.Popen[str]"] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self.library.mkdir()
@@ -46,12 +49,14 @@ class World:
         """Text files of about `sentences` sentences each, all different."""
         for number in range(count):
             told = [f"{number}.{n}: {SENTENCES[(number + n) % 4]}" for n in range(sentences)]
-            (self.library / f"{number:04d}.txt").write_text("\n".join(told))
+            path = self.library / f"{number:04d}.txt"
+            path.write_text("\n".join(told))
+            os.utime(path, (OLD, OLD))
 
     def start(self, *arguments: str, **environment: str) -> "subprocess.Popen[str]":
         """A command that goes on by itself."""
         inherited = {k: v for k, v in os.environ.items() if not k.startswith(("TIDESTONE_", "INGESTION_"))}
-        return subprocess.Popen(
+        process = subprocess.Popen(
             [sys.executable, "-m", "service", *arguments],
             cwd=self.folder,
             env={**inherited, **self.settings, **environment, "PYTHONPATH": str(REPOSITORY)},
@@ -59,6 +64,14 @@ class World:
             stderr=subprocess.PIPE,
             text=True,
         )
+        self.started.append(process)
+        return process
+
+    def close(self) -> None:
+        """End what a failed test has left behind; a worker ends with its service."""
+        for process in self.started:
+            process.kill()
+            process.communicate()
 
     def run(self, *arguments: str, **environment: str) -> "subprocess.CompletedProcess[str]":
         """A command, to its end."""
@@ -79,6 +92,18 @@ def ended(process: "subprocess.Popen[str]", by: signal.Signals | None = None) ->
         process.send_signal(by)
     out, err = process.communicate(timeout=60)
     return process.returncode, out, err
+
+
+def frozen(process: "subprocess.Popen[str]") -> "subprocess.Popen[str]":
+    """The process, once a failpoint has stopped it."""
+    wait_for(lambda: state_of(process.pid) == "T")
+    return process
+
+
+def state_of(pid: int) -> str:
+    """R, S, T (stopped), Z and so on; "" where there is no such process."""
+    stat = Path(f"/proc/{pid}/stat")
+    return stat.read_text().rpartition(")")[2].split()[0] if stat.exists() else ""
 
 
 def wait_for(condition: Callable[[], Any], seconds: float = 30.0) -> Any:

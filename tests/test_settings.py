@@ -102,8 +102,10 @@ def test_lists_and_tables_in_the_environment_are_json(folder: Path, monkeypatch:
         ("[ingestion]\nbatchsize = 1", "ingestion.batchsize", "ingestion.batch_size"),
         ("[service]\nbatch_size = 1", "service.batch_size", "ingestion.batch_size"),
         ("batch_size = 1", "batch_size", "ingestion.batch_size"),
-        ("[ingest]\nworkers = 1", "ingest", "tidestone config"),
-        ("[servic]\n", "servic", "tidestone config"),
+        ("[ingest]\nworkers = 1", "ingest", "ingestion"),
+        ("[weather]\nsun = 1", "weather", "tidestone config"),
+        ("[chunking]\nmax_token = 1", "chunking.max_token", "chunking.max_tokens"),
+        ("[servic]\n", "servic", "service"),
     ],
 )
 def test_an_unknown_key_in_the_file_is_named_with_the_nearest(

@@ -81,6 +81,7 @@ class Committer:
         with self._ledger.read() as c:
             retired = [documents.version(c, self._state.id, version_id) for version_id in batch.retired]
             unfinished = documents.unfinished_versions(c, self._state.id)
+        batch.abandoned += _outlived(batch, unfinished)
         gone = {draft.version_id for draft in batch.finished} | set(batch.abandoned)
         waiting = [version for version in unfinished if version.version_id not in gone]
         for segment, alive in new_masks(self._state, batch, retired):
@@ -145,6 +146,13 @@ def write_commit_record(
     )
     written.record = write_record(state.folder, commit_record)
     written.record_bytes = encode(commit_record)
+
+
+def _outlived(batch: Batch, unfinished: Sequence[AnyRow]) -> list[int]:
+    """Unfinished versions of documents that this batch settles in another way: nobody will finish them."""
+    settled = {draft.doc_id for draft in batch.finished} | {change.doc_id for change in batch.documents}
+    taken = {draft.version_id for draft in (*batch.finished, *batch.unfinished)} | set(batch.abandoned)
+    return [v.version_id for v in unfinished if v.doc_id in settled and v.version_id not in taken]
 
 
 def _number_versions(c: Connection, collection_id: str, batch: Batch) -> None:

@@ -33,6 +33,7 @@ from service.ports import FileTask, Float32Vector, Source
 
 MOST_WAITING = 256  # chunks submitted and not collected: enough that the pool never runs dry
 _LEAST_AHEAD = 32  # items in hand, however small the batches
+_BATCHES_IN_HAND = 2  # so that the embedder has work while one of them is settled and committed
 _LOOK_AGAIN_SECONDS = 0.25  # after the ledger had no item to give
 _TICK_SECONDS = 0.1
 _KEEP_ROWS = 32  # a document of which an orderly stop has fewer rows starts again instead
@@ -128,13 +129,17 @@ class Ingest:
     def _upserts(self) -> None:
         while True:
             self.check()
+            had_some = bool(self.claimed)
             more = self._claim()
             self._take_in()
             self.intake.collect()
             self._commit_if_due()
-            if not more and not self.claimed:
+            if self.claimed or (more and not had_some):
+                self._wait_a_moment()
+            elif had_some:
+                self.look_again = 0.0  # what was in hand during the last look may be pending again
+            else:
                 return
-            self._wait_a_moment()
 
     def _wait_a_moment(self) -> None:
         first = self.intake.waiting[0].future if self.intake.waiting else None
@@ -147,7 +152,8 @@ class Ingest:
     def _claim(self) -> bool:
         """Hand more items to the feeder while there is room; False when none are left to claim."""
         careful = any(self._attempts.values())
-        if len(self.claimed) >= max(self.batch_size, _LEAST_AHEAD) or (careful and self.claimed):
+        in_hand = max(_BATCHES_IN_HAND * self.batch_size, _LEAST_AHEAD)
+        if len(self.claimed) >= in_hand or (careful and self.claimed):
             return True
         if time.monotonic() < self.look_again:
             return True  # not known
@@ -276,6 +282,7 @@ class Ingest:
 
     def _measure(self, stage: str, started: float) -> None:
         with self.tools.ledger.write() as c:
+            self.lease.hold(c)
             metrics.observe(c, "ingest_stage_duration_seconds", time.monotonic() - started, stage=stage)
 
     def _room_on_disk(self) -> None:

@@ -28,6 +28,7 @@ class OpenItem:
     current_record: str = ""
     read: FileRead | None = None
     bad_records: int = 0
+    half_in: DocumentChange | None = None  # what the ledger was told of the file before its last record came
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,10 +121,23 @@ class Intake:
         self.embedded = [row for row in self.embedded if row.draft not in chosen]
         for draft in batch.finished:
             self._close_draft(draft, batch)
+        if batch:
+            self._note_half_in(batch)
         batch.count("chunks", len(batch.rows))
         batch.count("chunks_reused", sum(row.reused for row in batch.rows))
         batch.count("tokens", sum(row.tokens for row in batch.rows if not row.reused))
         return batch
+
+    def _note_half_in(self, batch: Batch) -> None:
+        """A file of which some records are in is known, and is no more what it was when it was read last."""
+        for open_item in self.items.values():
+            if any(open_item.seen) and open_item.half_in is None:
+                known = open_item.known.get("")
+                values: dict[str, Any] = {"stamp": "", "file_sha256": ""}
+                if known is None or known.state == "deleted":
+                    values |= {"state": "container", "recipe": self._rules.recipe}
+                self._change(open_item, "", values, batch=batch)
+                open_item.half_in = batch.documents[-1]
 
     def _worth_keeping(self, complete: set[Draft], least: int) -> list[Draft]:
         counts: dict[Draft, int] = {}
@@ -340,6 +354,8 @@ class Intake:
             if known is not None and known.version_id is not None:
                 batch.retired.append(known.version_id)
         drafts = [draft.doc_id for draft in open_item.drafts if draft.place.record == record]
+        if record == "" and open_item.half_in is not None:
+            drafts.append(open_item.half_in.doc_id)
         doc_id = known.doc_id if known is not None else next(iter(drafts), None)
         batch.documents.append(DocumentChange(self._place(open_item, record), doc_id, values))
 

@@ -31,7 +31,7 @@ class Order:
     path: Path
     root: str
     mode: str = "incremental"  # or "fresh": do everything again
-    deletes: str = "safe"  # off, safe, confirmed
+    deletes: str | None = None  # off, safe, confirmed; None: as configured
     deletes_digest: str = ""
     batch_size: int | None = None
     workers: int | None = None
@@ -66,7 +66,8 @@ class Jobs:
                     return answered
             collection = collection_cases.ensure(c, order.collection, space, weights)
             source = _source(c, collection.id, order)
-            row = jobs.create(c, collection.id, source.id, "library", order.options, order.start_paused)
+            options = {**order.options, "deletes": order.deletes or self.settings.deletes}
+            row = jobs.create(c, collection.id, source.id, "library", options, order.start_paused)
             view = views.job_view(c, row)
             if idempotency_key:
                 idempotency.put(c, idempotency_key, digest, view)
@@ -158,10 +159,13 @@ class Jobs:
         return complete, [views.event_view(row) for row in rows]
 
 
-def sweep(ledger: Ledger, observer: Observer, settings: EngineSettings) -> int:
-    """Settle jobs whose worker is dead; any long-lived process may do it, often. Returns how many."""
+def sweep(ledger: Ledger, observer: Observer, settings: EngineSettings, supervised: str = "") -> int:
+    """Settle jobs whose worker is dead; any long-lived process may do it, often. Returns how many.
+
+    A supervisor leaves out its own worker, whose death it hears of itself: see `worker_lost`.
+    """
     with ledger.read() as c:
-        held = jobs.held(c)
+        held = [job for job in jobs.held(c) if not supervised or job.worker_id != supervised]
     return sum(_settle_if_dead(ledger, observer, settings, job) for job in held)
 
 

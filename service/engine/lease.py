@@ -107,7 +107,9 @@ class Lease:
             with self._ledger.write() as c:
                 leases.release(c, self.collection_id, self.token)
         finally:
-            _unlock(self._lock)
+            # Once only: a number that is closed twice may be somebody else's by then.
+            lock, self._lock = self._lock, None
+            _unlock(lock)
 
     def _live(self) -> None:
         next_beat = time.monotonic() + BEAT_SECONDS

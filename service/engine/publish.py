@@ -8,6 +8,8 @@ from service.index import manifest
 from service.ledger import collections, segments
 from service.ledger.database import Ledger
 
+WAIT_SECONDS = 0.5  # for the folder's lock; not again and again, since a frozen predecessor may keep it
+
 
 def publish(ledger: Ledger, lease: Lease, state: CollectionState) -> bool:
     """Write the manifest if what is there is older or damaged; whether it is out.
@@ -15,10 +17,13 @@ def publish(ledger: Ledger, lease: Lease, state: CollectionState) -> bool:
     A failure is no failure of the commit, which counts already: the holder tries again.
     """
     reach("publish.before")
+    wait_seconds = 0.0 if state.publish_failed else WAIT_SECONDS
     try:
-        manifest.publish(state.folder, _manifest(ledger, state))
+        manifest.publish(state.folder, _manifest(ledger, state), wait_seconds)
     except TryAgain:
+        state.publish_failed = True
         return False
+    state.publish_failed = False
     with ledger.write() as c:
         lease.hold(c)
         collections.change(c, state.id, published_generation=state.generation)

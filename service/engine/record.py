@@ -33,6 +33,7 @@ def commit(
         {"item": o.item_id, "state": o.state, "reason": o.reason, "detail": o.detail} for o in batch.outcomes
     ]
     items.settle_all(c, outcomes)
+    items.progressed(c, [draft.item_id for draft in batch.unfinished])
     newest = {
         "generation": written.generation,
         "at": written.at,

@@ -1,17 +1,29 @@
 """The start-up ladder: make a folder and the ledger agree again, under a fresh lease and before any work."""
 
+import hashlib
 import re
 import zlib
 from collections.abc import Iterable
 from pathlib import Path
+
+import numpy as np
 
 from service.engine.lease import Lease
 from service.engine.state import CollectionState, Segment
 from service.errors import Corrupt, Refused
 from service.index import manifest
 from service.index.collection_file import claim_folder
-from service.index.files import make_folder, sync_folder, verify, write_new
-from service.ledger import events, metrics, segments
+from service.index.files import (
+    StoredFile,
+    hash_file,
+    make_folder,
+    put_aside,
+    sync_folder,
+    verify,
+    write_new,
+)
+from service.index.live import encode_live
+from service.ledger import documents, events, metrics, segments
 from service.ledger.database import Ledger
 
 FRESHLY_HASHED_BYTES = 64 << 20  # of the newest files, at every start; the rest at first use
@@ -35,9 +47,17 @@ def recover(ledger: Ledger, lease: Lease, state: CollectionState) -> list[Segmen
 def _prepare_folder(state: CollectionState) -> None:
     make_folder(state.folder.parent)
     make_folder(state.folder)
+    claim_folder(state.folder, state.id, state.store_id, _is_ours(state))
     for name in ("segments", "commits", "quarantine"):
         make_folder(state.folder / name)
-    claim_folder(state.folder, state.id, state.store_id, is_new=state.generation == 0)
+
+
+def _is_ours(state: CollectionState) -> bool:
+    """Whether the newest commit record proves it, or neither ledger nor folder knows of any commit."""
+    if state.parent is None:
+        return not any((state.folder / "commits").glob("*"))
+    path = state.folder / state.parent.file
+    return path.exists() and hash_file(path)[0] == state.parent.sha256
 
 
 def _refuse_a_newer_manifest(state: CollectionState) -> None:
@@ -78,7 +98,7 @@ def _remove_or_put_aside(
     if match is not None and _is_orphan(match, name, ours, state.generation, token):
         path.unlink()
         return
-    path.rename(state.folder / "quarantine" / path.name)
+    put_aside(state.folder, name)
     with ledger.write() as c:
         events.record(c, "quarantined", {"file": name, "reason": "unknown"}, collection_id=state.id)
 
@@ -97,20 +117,22 @@ def _is_orphan(
 
 
 def _restore_commit_records(ledger: Ledger, state: CollectionState) -> None:
-    """The newest record is written anew, byte for byte, when it is missing or damaged."""
-    if state.parent is None:
-        return
+    """Records that are missing, or found damaged, are written anew, byte for byte."""
     with ledger.read() as c:
-        newest = segments.newest_checkpoint(c, state.id)
-    assert newest is not None
-    path = state.folder / newest.file
-    data = zlib.decompress(newest.record)
-    if path.exists():
-        if path.read_bytes() == data:
-            return
-        path.rename(state.folder / "quarantine" / path.name)
-    write_new(state.folder, newest.file, data, "commit")
-    sync_folder(path.parent)
+        points = segments.hashes_of_checkpoints(c, state.id)
+    hashed = 0
+    for point in points:
+        path = state.folder / point.file
+        if path.exists():
+            deep = hashed < FRESHLY_HASHED_BYTES
+            hashed += path.stat().st_size if deep else 0
+            if not deep or hash_file(path)[0] == point.sha256:
+                continue
+            put_aside(state.folder, point.file)
+        with ledger.read() as c:
+            data = zlib.decompress(segments.record_of(c, state.id, point.generation))
+        write_new(state.folder, point.file, data, "commit")
+        sync_folder(path.parent)
 
 
 def _damaged_segments(ledger: Ledger, state: CollectionState) -> list[Segment]:
@@ -120,23 +142,45 @@ def _damaged_segments(ledger: Ledger, state: CollectionState) -> list[Segment]:
     for segment in sorted(state.segments, key=lambda s: s.last_batch, reverse=True):
         deep = hashed < FRESHLY_HASHED_BYTES or segment.segment_id in suspects
         hashed += segment.size_bytes if deep else 0
-        if not _is_sound(state, segment, deep):
+        if not _is_sound(ledger, state, segment, deep):
             damaged.append(segment)
     return damaged
 
 
-def _is_sound(state: CollectionState, segment: Segment, deep: bool) -> bool:
-    files = [file for file in (segment.faiss, segment.chunks, segment.live) if file is not None]
-    try:
-        for file in files:
-            path = state.folder / file.name
-            if deep:
-                verify(state.folder, file)
-            elif not path.exists() or path.stat().st_size != file.bytes:
-                return False
-    except Corrupt:
+def _is_sound(ledger: Ledger, state: CollectionState, segment: Segment, deep: bool) -> bool:
+    if not all(_is_whole(state, file, deep) for file in (segment.faiss, segment.chunks)):
         return False
     segment.verified = segment.verified or deep
+    return segment.live is None or _is_whole(state, segment.live, deep) or _mend_live(ledger, state, segment)
+
+
+def _is_whole(state: CollectionState, file: StoredFile, deep: bool) -> bool:
+    path = state.folder / file.name
+    if not deep:
+        return path.exists() and path.stat().st_size == file.bytes
+    try:
+        verify(state.folder, file)
+    except Corrupt:
+        return False
+    return True
+
+
+def _mend_live(ledger: Ledger, state: CollectionState, segment: Segment) -> bool:
+    """Write a live file anew from the ledger's versions, if that gives the very bytes that were there."""
+    assert segment.live is not None
+    with ledger.read() as c:
+        visible = {version.version_id for version in documents.live_versions(c, state.id)}
+    try:
+        rows = state.chunk_file(segment).rows()
+    except Corrupt:
+        return False
+    data = encode_live(np.array([row.chunk.version in visible for row in rows], dtype=np.bool_))
+    if hashlib.sha256(data).hexdigest() != segment.live.sha256:
+        return False
+    if (state.folder / segment.live.name).exists():
+        put_aside(state.folder, segment.live.name)
+    write_new(state.folder, segment.live.name, data, "live")
+    sync_folder(state.folder / "segments")
     return True
 
 

@@ -6,7 +6,7 @@ from service.engine.commit import Committer
 from service.engine.draft import Batch, DocumentChange, Place
 from service.engine.owner import Owner
 from service.engine.state import CollectionState, Segment
-from service.index.files import sync_folder
+from service.index.files import put_aside
 from service.ledger import documents, events, items, jobs
 from service.ledger.database import AnyRow, Ledger
 
@@ -30,7 +30,7 @@ def take_out(
         documents=[_pending_again(version) for version in lost] + _containers_of(ledger, lost),
     )
     state.segments = [segment for segment in state.segments if segment not in damaged]
-    # Items first: after a crash in between they are added twice, which costs a look; the other order loses them.
+    # Items first: what a crash in between leaves is one item too many; the other order would lose them.
     _queue_again(ledger, owner, lost)
     committer.commit(batch, owner, damaged)
     for segment in damaged:
@@ -68,11 +68,8 @@ def _containers_of(ledger: Ledger, lost: Sequence[AnyRow]) -> list[DocumentChang
 
 def _put_aside(state: CollectionState, segment: Segment) -> None:
     for file in (segment.faiss, segment.chunks, segment.live):
-        path = state.folder / file.name if file is not None else None
-        if path is not None and path.exists():
-            path.rename(state.folder / "quarantine" / path.name)
-    sync_folder(state.folder / "segments")
-    sync_folder(state.folder / "quarantine")
+        if file is not None and (state.folder / file.name).exists():
+            put_aside(state.folder, file.name)
 
 
 def _queue_again(ledger: Ledger, owner: Owner, lost: Sequence[AnyRow]) -> None:
@@ -81,8 +78,10 @@ def _queue_again(ledger: Ledger, owner: Owner, lost: Sequence[AnyRow]) -> None:
     files = sorted({(version.folder, version.name) for version in mine})
     with ledger.write() as c:
         job = jobs.get(c, owner.job_id)
-        if job.total is None or not files:
+        if job.total is None:
             return
-        rows = [{"folder": folder, "name": name, "stamp": ""} for folder, name in files]
+        # Two items of one file in one job would make two versions of it; one that is to be removed is gone.
+        waiting = items.open_files(c, owner.job_id)
+        rows = [{"folder": f, "name": n, "stamp": ""} for f, n in files if (f, n) not in waiting]
         items.add(c, owner.job_id, "upsert", rows)
         jobs.note(c, owner.job_id, total=job.total + len(rows), discovered=job.discovered + len(rows))

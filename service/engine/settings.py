@@ -12,6 +12,7 @@ class EngineSettings:
 
     data_dir: Path
     batch_size: int = 100
+    deletes: str = "safe"  # of jobs that do not say
     commit_seconds: float = 30.0
     parse_workers: int = 1
     max_failures_ratio: float = 0.5  # of settled items, once there are 20

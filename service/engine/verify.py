@@ -9,18 +9,20 @@ from service.engine.settings import EngineSettings
 from service.errors import Corrupt
 from service.index import manifest
 from service.index.chunkfile import ChunkFile
+from service.index.collection_file import NAME as COLLECTION
+from service.index.collection_file import problem_of
 from service.index.commit_record import read_chain
 from service.index.files import StoredFile, verify
 from service.index.live import read_live
 from service.ledger import collections, documents, segments
-from service.ledger.database import AnyRow, Ledger
+from service.ledger.database import AnyRow, Ledger, store_identity
 
 
 @dataclass(frozen=True, slots=True)
 class Problem:
     """One thing that does not agree, and what will happen about it."""
 
-    kind: str  # damaged, missing, orphan, duplicate, dead, manifest, chain
+    kind: str  # damaged, missing, orphan, duplicate, dead, manifest, chain, collection
     where: str
     message: str
 
@@ -32,6 +34,7 @@ def verify_collection(ledger: Ledger, settings: EngineSettings, name: str) -> di
     they held. Raises NotFound.
     """
     with ledger.read() as c:  # one transaction: one generation
+        store_id = store_identity(c).store_id
         row = collections.by_name(c, name)
         live = segments.live(c, row.id)
         versions = {version.version_id: version for version in documents.live_versions(c, row.id)}
@@ -49,6 +52,8 @@ def verify_collection(ledger: Ledger, settings: EngineSettings, name: str) -> di
         problems += found
     if not problems:
         problems += _check_versions(versions, counts)
+    if row.generation and (foreign := problem_of(folder, row.id, store_id)):
+        problems.append(Problem("collection", COLLECTION, foreign))
     problems += _check_manifest(folder, row)
     problems += _check_chain(folder, newest)
     return {

@@ -31,6 +31,7 @@ def job_view(c: Connection, row: AnyRow) -> dict[str, Any]:
         "version": row.version,
         "progress": progress_of(c, row),
         "deletes_withheld": row.deletes_withheld,
+        "folders_unreadable": row.folders_unreadable,
         "last_checkpoint": row.checkpoint,
         "paused_at_checkpoint": row.paused_at_checkpoint,
         "can": can(State(row.state)),

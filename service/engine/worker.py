@@ -234,7 +234,7 @@ class Tenure:
             root=job.root,
             recipe=self._owner.recipe,
             fresh=options.get("mode") == "fresh",
-            deletes=options.get("deletes", "safe"),
+            deletes=options["deletes"],
             deletes_digest=options.get("deletes_digest", ""),
         )
         started = time.monotonic()
@@ -263,7 +263,11 @@ class Tenure:
         with self._tools.ledger.write() as c:
             self._lease.hold(c)
             row = jobs.get(c, self._job.id)
-            imperfect = row.failed > 0 or row.deletes_withheld is not None
+            if items.open_count(c, row.id):  # somebody wants a failed item tried again, just now
+                self._job = row
+                return False
+            withheld = row.deletes_withheld is not None or row.folders_unreadable is not None
+            imperfect = row.failed > 0 or withheld
             fact = Fact.SOME_QUARANTINED if imperfect else Fact.ALL_DONE
             jobs.apply(c, row, fact, stage="", reason=None, phase="idle")
         return True

@@ -2,39 +2,59 @@
 
 import json
 from pathlib import Path
-from typing import Any
 
 from service.errors import Refused
-from service.index.files import sync_folder, write_new
+from service.index.files import put_aside, sync_folder, write_new
 from service.index.sealed import Unsealed, seal, unseal
 
 NAME = "collection.json"
 FORMAT = 1
 
 
-def claim_folder(root: Path, collection_id: str, store_id: str, is_new: bool) -> None:
-    """Check that the folder is this collection's; a new collection writes its name on it. Raises Refused."""
-    mine = {"collection_id": collection_id, "store_id": store_id, "format": FORMAT}
-    found = _read(root)
-    if found is None:
-        if not is_new:
-            raise Refused(
-                f"{root / NAME} is missing: is this the right data_dir? Restore the file from a backup, "
-                "or point data_dir to where the collection is."
-            )
-        write_new(root, NAME, seal(mine))
-        sync_folder(root)
-    elif found != mine:
+def claim_folder(root: Path, collection_id: str, store_id: str, is_ours: bool) -> None:
+    """Check that the folder is this collection's, and write so where nothing readable says anything.
+
+    `is_ours`: something else proves it. Raises Refused.
+    """
+    path, mine = root / NAME, _encoded(collection_id, store_id)
+    found = path.read_bytes() if path.exists() else None
+    if found == mine:
+        return
+    if found is not None and (problem := _foreign(root, found)):
+        raise Refused(problem)
+    if not is_ours:
         raise Refused(
-            f"{root} belongs to another ledger (store {found.get('store_id')}, collection "
-            f"{found.get('collection_id')}): point data_dir at that ledger's folder, or move this folder away."
+            f"{path} is missing or damaged, and nothing else in the folder proves that it is this ledger's: "
+            "restore the file from a backup, or point data_dir to where the collection is."
         )
+    if found is not None and mine.startswith(found):
+        path.unlink()  # the beginning of what a crash kept us from writing
+    elif found is not None:
+        put_aside(root, NAME)
+    write_new(root, NAME, mine)
+    sync_folder(root)
 
 
-def _read(root: Path) -> dict[str, Any] | None:
+def problem_of(root: Path, collection_id: str, store_id: str) -> str:
+    """What is wrong with the file, or ""."""
+    path = root / NAME
+    found = path.read_bytes() if path.exists() else None
+    if found == _encoded(collection_id, store_id):
+        return ""
+    return (found is not None and _foreign(root, found)) or f"{path} is missing or damaged."
+
+
+def _encoded(collection_id: str, store_id: str) -> bytes:
+    return seal({"collection_id": collection_id, "store_id": store_id, "format": FORMAT})
+
+
+def _foreign(root: Path, data: bytes) -> str:
+    """What to say of a file that is whole and not ours; "" when it is not whole."""
     try:
-        return unseal((root / NAME).read_bytes())
-    except FileNotFoundError:
-        return None
-    except (Unsealed, json.JSONDecodeError) as error:
-        raise Refused(f"{root / NAME} is damaged ({error}): restore it from a backup.") from error
+        found = unseal(data)
+    except (Unsealed, json.JSONDecodeError):
+        return ""
+    return (
+        f"{root} belongs to another ledger (store {found.get('store_id')}, collection "
+        f"{found.get('collection_id')}): point data_dir at that ledger's folder, or move this folder away."
+    )

@@ -109,6 +109,19 @@ def replace(root: Path, name: str, data: Data) -> StoredFile:
     return StoredFile(name, stored.sha256, stored.bytes)
 
 
+def put_aside(root: Path, name: str) -> None:
+    """Move `root/name` to quarantine, durably, under a name that is free there."""
+    path, quarantine = root / name, root / "quarantine"
+    make_folder(quarantine)
+    free, number = quarantine / path.name, 1
+    while free.exists():
+        number += 1
+        free = quarantine / f"{path.name}~{number}"
+    path.rename(free)
+    sync_folder(quarantine)
+    sync_folder(path.parent)
+
+
 def verify(root: Path, stored: StoredFile) -> Path:
     """Hash the file anew and return its path. Raises Corrupt, also when it is missing."""
     path = root / stored.name

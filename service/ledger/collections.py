@@ -52,6 +52,11 @@ def by_id(c: Connection, collection_id: str) -> AnyRow:
     return row
 
 
+def of_source(c: Connection, source_id: int) -> AnyRow:
+    """The collection that a source belongs to."""
+    return by_id(c, source(c, source_id).collection_id)
+
+
 def listing(c: Connection) -> Sequence[AnyRow]:
     """All collections by name."""
     return c.execute(select(collections).order_by(collections.c.name)).all()

@@ -6,20 +6,25 @@ from typing import Any
 from sqlalchemy import Connection, bindparam, func, insert, select, update
 
 from service.ledger.database import AnyRow
-from service.ledger.schema import documents, version_spans, versions
+from service.ledger.schema import content_head, documents, literally, version_spans, versions
 
 _WHERE_FROM = ("key", "source_id", "folder", "name", "record")
 
+# Built once: it is executed for every folder of a listing.
+_files_in = select(
+    *(documents.c[name] for name in ("name", "stamp", "state", "recipe", "generation"))
+).where(
+    documents.c.source_id == bindparam("the_source"),
+    documents.c.folder == bindparam("the_folder"),
+    documents.c.record == "",
+    documents.c.state != "deleted",
+)
+
 
 def stamps_in(c: Connection, source_id: int, folder: str) -> dict[str, AnyRow]:
-    """File name -> (name, stamp, state, recipe) of every known file directly in a folder."""
-    query = select(documents.c.name, documents.c.stamp, documents.c.state, documents.c.recipe).where(
-        documents.c.source_id == source_id,
-        documents.c.folder == folder,
-        documents.c.record == "",
-        documents.c.state != "deleted",
-    )
-    return {row.name: row for row in c.execute(query)}
+    """File name -> (name, stamp, state, recipe, generation) of every known file directly in a folder."""
+    found = c.execute(_files_in, {"the_source": source_id, "the_folder": folder}).all()
+    return {row[0]: row for row in found}  # by position: names cost more than the query
 
 
 def folders_of(c: Connection, source_id: int) -> set[str]:
@@ -63,8 +68,10 @@ def by_id(c: Connection, collection_id: str, doc_id: int) -> AnyRow | None:
 
 def with_content(c: Connection, collection_id: str, content_sha256: str) -> AnyRow | None:
     """Any indexed document with this cleaned text: its vectors can be used again."""
-    same = (documents.c.collection_id == collection_id) & (documents.c.content_sha256 == content_sha256)
-    return c.execute(select(documents).where(same, documents.c.state == "indexed").limit(1)).first()
+    mine = (documents.c.collection_id == collection_id) & (documents.c.state == "indexed")
+    # The whole hash is not in the condition: SQLite would put its value into the index's expression, and scan.
+    found = c.execute(select(documents).where(content_head == content_sha256[:8], mine))
+    return next((row for row in found if row.content_sha256 == content_sha256), None)
 
 
 def listing(
@@ -105,14 +112,14 @@ def version(c: Connection, collection_id: str, version_id: int) -> AnyRow:
 
 def unfinished_versions(c: Connection, collection_id: str) -> Sequence[AnyRow]:
     """Versions whose last chunk has not been committed."""
-    mine = (versions.c.collection_id == collection_id) & (versions.c.state == "unfinished")
+    mine = (versions.c.collection_id == collection_id) & literally(versions.c.state, "unfinished")
     return c.execute(select(versions).where(mine)).all()
 
 
 def unfinished_of(c: Connection, collection_id: str, doc_id: int) -> Sequence[AnyRow]:
     """A document's versions whose last chunk has not been committed."""
     mine = (versions.c.collection_id == collection_id) & (versions.c.doc_id == doc_id)
-    return c.execute(select(versions).where(mine, versions.c.state == "unfinished")).all()
+    return c.execute(select(versions).where(mine, literally(versions.c.state, "unfinished"))).all()
 
 
 def save_versions(

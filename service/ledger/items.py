@@ -3,12 +3,14 @@
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import Connection, bindparam, delete, func, insert, select, update
+from sqlalchemy import ColumnElement, Connection, bindparam, delete, func, insert, select, update
 
 from service.ledger.database import AnyRow
-from service.ledger.schema import items
+from service.ledger.schema import items, literally
 
-OPEN = ("pending", "in_flight")
+_OPEN = literally(items.c.state, "pending", "in_flight")
+_AMISS = literally(items.c.state, "failed", "skipped")
+_INDEXED = {"pending": _OPEN, "in_flight": _OPEN, "failed": _AMISS, "skipped": _AMISS}
 ASKED = "asked"  # the reason of an item that somebody wants tried again, changed or not
 
 
@@ -22,26 +24,32 @@ def add(c: Connection, job_id: str, op: str, rows: Iterable[Mapping[str, str]]) 
 
 def drop_pending(c: Connection, job_id: str) -> None:
     """Forget what an unfinished listing has found; what is settled stays."""
-    c.execute(delete(items).where(items.c.job_id == job_id, items.c.state.in_(OPEN)))
+    c.execute(delete(items).where(items.c.job_id == job_id, _OPEN))
 
 
 def next_pending(c: Connection, job_id: str, op: str, limit: int, now: str) -> Sequence[AnyRow]:
     """The next items to work on, in listing order; those that back off are passed over."""
     due = items.c.not_before.is_(None) | (items.c.not_before <= now)
-    mine = (items.c.job_id == job_id) & (items.c.op == op) & (items.c.state == "pending")
+    mine = _of(job_id, "pending") & (items.c.op == op)
     return c.execute(select(items).where(mine, due).order_by(items.c.id).limit(limit)).all()
 
 
 def earliest_retry(c: Connection, job_id: str, op: str) -> str | None:
     """When the next item that backs off is due."""
-    waiting = (items.c.job_id == job_id) & (items.c.op == op) & (items.c.state == "pending")
+    waiting = _of(job_id, "pending") & (items.c.op == op)
     waiting &= items.c.not_before.is_not(None)
     return c.execute(select(func.min(items.c.not_before)).where(waiting)).scalar()
 
 
+def open_files(c: Connection, job_id: str) -> set[tuple[str, str]]:
+    """(folder, name) of the files that are still to be looked into, or removed."""
+    mine = (items.c.job_id == job_id) & _OPEN
+    return {(row.folder, row.name) for row in c.execute(select(items.c.folder, items.c.name).where(mine))}
+
+
 def open_count(c: Connection, job_id: str) -> int:
     """How many items are not settled."""
-    mine = (items.c.job_id == job_id) & items.c.state.in_(OPEN)
+    mine = (items.c.job_id == job_id) & _OPEN
     return c.execute(select(func.count()).select_from(items).where(mine)).scalar_one()
 
 
@@ -51,6 +59,12 @@ def start(c: Connection, ids: Sequence[int]) -> None:
         c.execute(
             update(items).where(items.c.id.in_(ids)).values(state="in_flight", attempts=items.c.attempts + 1)
         )
+
+
+def progressed(c: Connection, ids: Sequence[int]) -> None:
+    """A part of these items is committed: what ended their workers before was not they."""
+    if ids:
+        c.execute(update(items).where(items.c.id.in_(ids), items.c.state == "in_flight").values(attempts=1))
 
 
 def give_back(c: Connection, ids: Sequence[int]) -> None:
@@ -66,15 +80,13 @@ def give_back(c: Connection, ids: Sequence[int]) -> None:
 def take_back_all(c: Connection, job_id: str) -> None:
     """As `give_back`, for everything that a job has in flight."""
     c.execute(
-        update(items)
-        .where(items.c.job_id == job_id, items.c.state == "in_flight")
-        .values(state="pending", attempts=items.c.attempts - 1)
+        update(items).where(_of(job_id, "in_flight")).values(state="pending", attempts=items.c.attempts - 1)
     )
 
 
 def recover(c: Connection, job_id: str) -> int:
     """After an unclean end, in flight becomes pending; the attempt counts. Returns the highest count."""
-    mine = (items.c.job_id == job_id) & (items.c.state == "in_flight")
+    mine = _of(job_id, "in_flight")
     worst = c.execute(select(func.max(items.c.attempts)).where(mine)).scalar()
     c.execute(update(items).where(mine).values(state="pending"))
     return worst or 0
@@ -105,7 +117,7 @@ def settle_all(c: Connection, rows: Sequence[Mapping[str, Any]]) -> None:
 
 def retry_failed(c: Connection, job_id: str, item_id: int | None = None) -> int:
     """Failed items are pending again, with a clean slate; returns how many."""
-    which = (items.c.job_id == job_id) & (items.c.state == "failed")
+    which = _of(job_id, "failed")
     if item_id is not None:
         which &= items.c.id == item_id
     return c.execute(
@@ -119,7 +131,12 @@ def listing(
     c: Connection, job_id: str, state: str | None = None, after: int = 0, limit: int = 100
 ) -> Sequence[AnyRow]:
     """Items in order; `after` is the id of the last one of the page before."""
-    query = select(items).where(items.c.job_id == job_id, items.c.id > after)
-    if state:
-        query = query.where(items.c.state == state)
+    mine = _of(job_id, state) if state else items.c.job_id == job_id
+    query = select(items).where(mine, items.c.id > after)
     return c.execute(query.order_by(items.c.id).limit(limit)).all()
+
+
+def _of(job_id: str, state: str) -> ColumnElement[bool]:
+    """A job's items in one state, by the partial index that has them."""
+    mine = (items.c.job_id == job_id) & (items.c.state == state)
+    return mine & _INDEXED[state] if state in _INDEXED else mine

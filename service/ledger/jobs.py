@@ -45,7 +45,11 @@ _wide = select(
     sources.c.type,
     sources.c.root,
     sources.c.path,
-).select_from(jobs.join(collections, jobs.c.collection_id == collections.c.id).join(sources))
+).select_from(
+    jobs.join(collections, jobs.c.collection_id == collections.c.id).join(
+        sources, jobs.c.source_id == sources.c.id
+    )
+)
 
 
 def create(

@@ -131,6 +131,20 @@ def names_of_checkpoints(c: Connection, collection_id: str) -> set[str]:
     return set(c.execute(select(checkpoints.c.file).where(mine)).scalars())
 
 
+def hashes_of_checkpoints(c: Connection, collection_id: str) -> Sequence[AnyRow]:
+    """(generation, file, sha256) of all commit records that count, newest first."""
+    mine = checkpoints.c.collection_id == collection_id
+    query = select(checkpoints.c.generation, checkpoints.c.file, checkpoints.c.sha256)
+    return c.execute(query.where(mine).order_by(checkpoints.c.generation.desc())).all()
+
+
+def record_of(c: Connection, collection_id: str, generation: int) -> bytes:
+    """The bytes of a commit record's file, compressed by zlib."""
+    mine = (checkpoints.c.collection_id == collection_id) & (checkpoints.c.generation == generation)
+    record: bytes = c.execute(select(checkpoints.c.record).where(mine)).scalar_one()
+    return record
+
+
 def known_files(c: Connection, collection_id: str) -> set[str]:
     """Every file name that some generation of the collection uses."""
     mine = (segments.c.collection_id == collection_id) & (segments.c.state == "committed")

@@ -202,8 +202,8 @@ def upgrade() -> None:
         "versions",
         ["collection_id"],
         unique=False,
-        sqlite_where=sa.text("state = 'unfinished'"),
-        postgresql_where=sa.text("state = 'unfinished'"),
+        sqlite_where=sa.text("state IN ('unfinished')"),
+        postgresql_where=sa.text("state IN ('unfinished')"),
     )
     op.create_index("versions_of_a_document", "versions", ["collection_id", "doc_id"], unique=False)
     op.create_table(
@@ -238,7 +238,9 @@ def upgrade() -> None:
         ),
         sa.PrimaryKeyConstraint("collection_id", "doc_id"),
     )
-    op.create_index("documents_by_content", "documents", ["collection_id", "content_sha256"], unique=False)
+    op.create_index(
+        "documents_by_content", "documents", [sa.literal_column("substr(content_sha256, 1, 8)")], unique=False
+    )
     op.create_index("documents_of_a_folder", "documents", ["source_id", "folder", "record"], unique=False)
     op.create_index("one_document_per_key", "documents", ["collection_id", "key"], unique=True)
     op.create_table(
@@ -271,6 +273,7 @@ def upgrade() -> None:
         sa.Column("bytes", sa.BigInteger(), server_default="0", nullable=False),
         sa.Column("tokens", sa.BigInteger(), server_default="0", nullable=False),
         sa.Column("deletes_withheld", sa.JSON(), nullable=True),
+        sa.Column("folders_unreadable", sa.JSON(), nullable=True),
         sa.Column("checkpoint", sa.JSON(), nullable=True),
         sa.Column("paused_at_checkpoint", sa.BigInteger(), nullable=True),
         sa.Column("created_at", sa.String(length=40), nullable=False),

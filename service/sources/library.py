@@ -1,6 +1,7 @@
 """A folder tree as a source."""
 
 import os
+import re
 from collections.abc import Callable
 from fnmatch import fnmatch
 from pathlib import Path
@@ -10,6 +11,26 @@ from service.errors import Refused
 from service.ports import Folder
 
 _PULSE_EVERY = 500  # directory entries between two looks at the caller's wishes
+_MARK = "\N{REPLACEMENT CHARACTER}"
+_NOT_TEXT = re.compile(f"[{_MARK}\udc80-\udcff]")
+_BYTE = re.compile(f"{_MARK}([0-9A-F]{{2}})")
+
+
+def storable_name(name: str) -> str:
+    """A name as keys and the ledger can have it: a byte that is not UTF-8 becomes U+FFFD and two hex digits.
+
+    So does every byte of a U+FFFD that the name itself has: different names stay different.
+    """
+    if name.isascii():
+        return name
+    return _NOT_TEXT.sub(lambda match: "".join(f"{_MARK}{byte:02X}" for byte in os.fsencode(match[0])), name)
+
+
+def name_on_disk(name: str) -> str:
+    """The name, or path, that `storable_name` was given."""
+    if _MARK not in name:
+        return name
+    return os.fsdecode(os.fsencode(_BYTE.sub(lambda match: os.fsdecode(bytes.fromhex(match[1])), name)))
 
 
 class Library:
@@ -26,34 +47,37 @@ class Library:
         subfolders: list[str] = []
         error = ""
         try:
-            with os.scandir(self._root / folder) as entries:
+            with os.scandir(self._root / name_on_disk(folder)) as entries:
                 for seen, entry in enumerate(entries):
                     if seen % _PULSE_EVERY == 0:
                         pulse()
-                    self._sort_in(entry, folder, files, subfolders)
+                    error = self._sort_in(entry, folder, files, subfolders) or error
         except OSError as problem:
             error = problem.strerror or str(problem)
         return Folder(folder, files, sorted(subfolders), error)
 
     def locate(self, folder: str, name: str) -> Path:
         """The path of a listed file."""
-        return self._root / folder / name
+        return self._root / name_on_disk(folder) / name_on_disk(name)
 
     def _sort_in(
         self, entry: os.DirEntry[str], path: str, files: dict[str, str], subfolders: list[str]
-    ) -> None:
+    ) -> str:
+        """Returns why the entry could not be looked at, "" if it could."""
+        name = storable_name(entry.name)
         if entry.is_dir(follow_symlinks=False):
-            if not self._matches(self._exclude, path, entry.name):
-                subfolders.append(entry.name)
-        elif self._wanted(path, entry.name):
+            if not self._matches(self._exclude, path, name):
+                subfolders.append(name)
+        elif self._wanted(path, name):
             try:
                 if entry.is_file():
-                    files[entry.name] = stamp_of(entry.stat())
+                    files[name] = stamp_of(entry.stat())
             except FileNotFoundError:
                 pass  # it went between the listing and the look: not listed
             except OSError as error:
                 if not entry.is_symlink():  # a link that leads nowhere, or round in a circle, is no document
-                    raise error
+                    return error.strerror or str(error)
+        return ""
 
     def _wanted(self, path: str, name: str) -> bool:
         included = not self._include or self._matches(self._include, path, name)

@@ -1,6 +1,5 @@
 """Routes of jobs."""
 
-import json
 from collections.abc import Awaitable, Callable
 from typing import Annotated, Any, Literal
 
@@ -119,5 +118,4 @@ async def job_events(
 def _create(services: Services, body: models.JobOrder, idempotency_key: str) -> dict[str, Any]:
     path, root = resolve(services.library_roots, body.source.root, body.source.path)
     options = body.model_dump(exclude={"source"})
-    canonical = json.dumps(body.model_dump(), sort_keys=True).encode()
-    return services.jobs.create(Order(path=path, root=root, **options), idempotency_key, canonical)
+    return services.jobs.create(Order(path=path, root=root, **options), idempotency_key)

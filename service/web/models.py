@@ -10,7 +10,7 @@ Name = Annotated[str, Field(min_length=1, max_length=200)]
 
 
 class _Body(BaseModel):
-    model_config = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False)
+    model_config = ConfigDict(extra="forbid", strict=True)
 
 
 class LibrarySource(_Body):
@@ -27,7 +27,7 @@ class JobOrder(_Body):
     collection: str = "default"
     source: LibrarySource
     mode: Literal["incremental", "fresh"] = "incremental"
-    deletes: Literal["off", "safe", "confirmed"] = "safe"
+    deletes: Literal["off", "safe", "confirmed"] | None = None  # as configured
     deletes_digest: Annotated[str, Field(max_length=64)] = ""
     batch_size: Annotated[int, Field(ge=1, le=100_000)] | None = None
     workers: Annotated[int, Field(ge=1, le=1024)] | None = None
@@ -110,6 +110,7 @@ class Job(_Answer):
     version: int
     progress: Progress
     deletes_withheld: dict[str, Any] | None
+    folders_unreadable: dict[str, Any] | None  # count, and the first of them with their reasons
     last_checkpoint: dict[str, Any] | None
     paused_at_checkpoint: int | None
     can: Can

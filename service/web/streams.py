@@ -51,7 +51,7 @@ async def _missed(jobs: Jobs, job_id: str, seen: int | None, version: int) -> As
     while seen != version:
         complete = False
         events: list[dict[str, Any]] = []
-        if seen is not None and seen < version:
+        if seen is not None:
             complete, events = await run_in_threadpool(jobs.events, job_id, seen)
         wanted = [event for event in events if event["version"] <= version]
         if not complete or not wanted:

@@ -1,13 +1,12 @@
 import tempfile
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-pytest.register_assert_rewrite("tests.engine.stories")  # before its first import
-
-from tests.engine.stories import Story, first_run, later_run
-from tests.engine.victims import Victims
+from tests.engine.stories import SETTINGS, Story, check_that_nothing_is_lost_or_doubled, first_run, later_run
+from tests.engine.victims import FINISHED, Victims
 from tests.engine.world import World
 
 _MEMORY = Path(
@@ -43,3 +42,21 @@ def first(tmp_path_factory: pytest.TempPathFactory) -> Story:
 @pytest.fixture(scope="session")
 def later(tmp_path_factory: pytest.TempPathFactory) -> Story:
     return later_run(tmp_path_factory.mktemp("stories") / "later")
+
+
+@pytest.fixture(scope="session")
+def passed_first(victims: Victims, first: Story, tmp_path_factory: pytest.TempPathFactory) -> Counter[str]:
+    return _passings(victims, first, tmp_path_factory.mktemp("passed"))
+
+
+@pytest.fixture(scope="session")
+def passed_later(victims: Victims, later: Story, tmp_path_factory: pytest.TempPathFactory) -> Counter[str]:
+    return _passings(victims, later, tmp_path_factory.mktemp("passed"))
+
+
+def _passings(victims: Victims, story: Story, folder: Path) -> Counter[str]:
+    """How often an uninterrupted run passes each point."""
+    copy = story.copy(folder / "copy")
+    assert victims.run(copy, f"record={folder / 'log'}", **SETTINGS) == FINISHED
+    check_that_nothing_is_lost_or_doubled(copy)
+    return Counter((folder / "log").read_text().split())

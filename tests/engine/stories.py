@@ -11,7 +11,7 @@ from service.ledger import documents, segments
 from service.ledger.collections import by_name
 from tests.engine.world import OLD, World
 
-SETTINGS = {"batch_size": 3, "segment_rows": 8, "max_live_segments": 6, "parse_workers": 2}
+SETTINGS: dict[str, Any] = {"batch_size": 3, "segment_rows": 8, "max_live_segments": 6, "parse_workers": 2}
 AT_THE_TOP = {"collection.json", MANIFEST, "publish.lock", "writer.lock", "segments", "commits", "quarantine"}
 
 
@@ -23,7 +23,7 @@ class Story:
 
     def copy(self, to: Path) -> Path:
         """Ledger and files are copied; the library is shared, since a copied file is a changed file."""
-        to.mkdir()
+        to.mkdir(parents=True)
         (to / "library").symlink_to(self._folder / "library")
         shutil.copytree(self._folder / "data", to / "data")
         return to
@@ -70,11 +70,11 @@ def check_that_nothing_is_lost_or_doubled(folder: Path) -> None:
         world.ledger.close()
 
 
-def dump(world: World) -> dict[str, list[Any]]:
-    """Every row of the ledger."""
+def dump(world: World) -> set[tuple[str, str]]:
+    """Every row of the ledger: (table, its values)."""
     with world.ledger.read() as c:
         names = c.exec_driver_sql("SELECT name FROM sqlite_master WHERE type = 'table'").scalars().all()
-        return {name: sorted(map(repr, c.exec_driver_sql(f"SELECT * FROM {name}"))) for name in names}
+        return {(name, repr(row)) for name in names for row in c.exec_driver_sql(f"SELECT * FROM {name}")}
 
 
 def _library(folder: Path) -> World:
@@ -109,7 +109,7 @@ def _check_files(world: World) -> None:
 def _check_numbers(world: World) -> None:
     """A document keeps its number for good, and no number ever stood for two documents."""
     said = [pair for record in chain(world) for pair in _numbered(record)]
-    numbers = {number: key for number, key in said}
+    numbers = dict(said)
     keys = {key: number for number, key in said}
     assert len(numbers) == len(keys) == len(set(said))
     with world.ledger.read() as c:

@@ -11,8 +11,8 @@ from service.core.job import Verb
 from service.engine import ingest, lease
 from service.engine.jobs import sweep, worker_lost
 from service.engine.lease import Observer
-from service.ledger import leases
 from service.ledger import jobs as job_rows
+from service.ledger import leases
 from service.ports import Float32Vector, Folder, Source
 from service.sources.library import Library
 from tests.engine.holding import Act, Died
@@ -93,7 +93,11 @@ def test_a_running_job_whose_worker_died_is_interrupted_by_the_sweep(world: Worl
     world.embedder = DeadlyEmbedder()
     assert run_and_die(world)["state"] == "running"
     job = swept(world)
-    assert (job["state"], job["desired_state"], job["reason"]["code"]) == ("interrupted", "running", "worker_gone")
+    assert (job["state"], job["desired_state"], job["reason"]["code"]) == (
+        "interrupted",
+        "running",
+        "worker_gone",
+    )
     assert not world.worker().take_one(), "an interrupted job went on by itself"
     world.embedder = FakeEmbedder()
     assert world.resume(job["id"])["state"] == "succeeded"
@@ -120,7 +124,9 @@ def test_a_pause_survives_a_worker_lost_under_its_supervisor(world: World) -> No
     assert newest(world)["state"] == "paused"
 
 
-def test_a_cancellation_survives_the_death_of_the_worker_and_the_next_holder_finishes_it(world: World) -> None:
+def test_a_cancellation_survives_the_death_of_the_worker_and_the_next_holder_finishes_it(
+    world: World,
+) -> None:
     seven_documents_and_poison(world)
     world.embedder = DeadlyEmbedder(lambda: world.jobs.ask(newest(world)["id"], Verb.CANCEL) and None)
     assert run_and_die(world)["state"] == "cancelling"
@@ -193,7 +199,11 @@ def test_what_was_in_flight_is_tried_in_halves_then_alone_and_then_set_aside(wor
     assert alone == ["x4.txt", "x5.txt", "x6.txt", "x7.txt"]
     assert rest == []
     job = newest(world)
-    assert (job["state"], job["progress"]["done"], job["progress"]["failed"]) == ("completed_with_errors", 7, 1)
+    assert (job["state"], job["progress"]["done"], job["progress"]["failed"]) == (
+        "completed_with_errors",
+        7,
+        1,
+    )
     (poison,) = world.jobs.items(job["id"], "failed")["items"]
     assert (poison["path"], poison["reason"], poison["attempts"]) == ("d7/x7.txt", "poison", 3)
     assert everything_else_is_in(world)

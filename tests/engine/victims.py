@@ -1,11 +1,13 @@
 """Workers that can be killed and frozen: a warm process forks one per command. JSON lines in, JSON lines out."""
 
+import gc
 import json
 import logging
 import os
 import signal
 import subprocess
 import sys
+import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -121,7 +123,18 @@ def _wait(pid: int) -> dict[str, Any]:
     return {"signal": os.WTERMSIG(status)} if os.WIFSIGNALED(status) else {"code": os.WEXITSTATUS(status)}
 
 
+def _warm_up() -> None:
+    """Do once, without victims' threads, what every victim would do again: late imports, caches."""
+    with tempfile.TemporaryDirectory() as folder:
+        world = World(Path(folder))
+        world.write("a.txt", "one document")
+        world.run()
+        world.ledger.close()
+    gc.freeze()
+
+
 def _serve() -> None:
+    _warm_up()
     alive: set[int] = set()
     for line in sys.stdin:
         command = json.loads(line)

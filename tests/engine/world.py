@@ -67,7 +67,7 @@ class World:
         return Jobs(self.ledger, self.settings, lambda: (self.embedder.space, "f32"))
 
     def order(self, **changes: Any) -> Order:
-        return Order(**{"collection": "docs", "path": self.library, "root": "library", **changes})
+        return Order(**{"collection": "docs", "path": self.library.resolve(), "root": "library", **changes})
 
     def worker(self, worker_id: str = "worker-1", dead_seconds: float = 15.0) -> Worker:
         with self.ledger.write() as c:

@@ -1,5 +1,6 @@
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from starlette.testclient import TestClient
@@ -28,12 +29,12 @@ def client(services: Services) -> Iterator[TestClient]:
         yield client
 
 
-def services_of(world: World, **changes: object) -> Services:
+def services_of(world: World, **changes: Any) -> Services:
     """The services of a world; its library is the one configured root."""
-    values: dict[str, object] = {
+    values: dict[str, Any] = {
         "jobs": world.jobs,
         "make_search": lambda: Search(world.ledger, world.settings, lambda: world.embedder),
         "version": "1.2.3",
         "library_roots": {"library": world.library},
     }
-    return Services(**{**values, **changes})  # type: ignore[arg-type]
+    return Services(**{**values, **changes})

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from starlette.testclient import TestClient
 
+from service.core.space import Space
 from service.engine.jobs import Jobs
 from service.errors import TryAgain
 from service.ledger import workers
@@ -72,10 +73,10 @@ def test_the_version_is_told(client: TestClient) -> None:
     ("reason", "status", "retry"), [("disk_low", 507, None), ("ledger_busy", 503, "1"), ("other", 503, "1")]
 )
 def test_a_passing_condition_says_so(world: World, reason: str, status: int, retry: str | None) -> None:
-    def space() -> None:
+    def space() -> tuple[Space, str]:
         raise TryAgain(reason, "for now")
 
-    jobs = Jobs(world.ledger, world.settings, space)  # type: ignore[arg-type]
+    jobs = Jobs(world.ledger, world.settings, space)
     with TestClient(create_app(services_of(world, jobs=jobs))) as client:
         response = client.post("/v1/jobs", json={"source": {"type": "library"}})
     assert (response.status_code, response.json()["code"]) == (status, reason)
@@ -83,10 +84,10 @@ def test_a_passing_condition_says_so(world: World, reason: str, status: int, ret
 
 
 def test_what_nobody_expected_is_a_problem_without_a_trace_of_the_inside(world: World) -> None:
-    def space() -> None:
+    def space() -> tuple[Space, str]:
         raise RuntimeError("secret")
 
-    jobs = Jobs(world.ledger, world.settings, space)  # type: ignore[arg-type]
+    jobs = Jobs(world.ledger, world.settings, space)
     app = create_app(services_of(world, jobs=jobs))
     with TestClient(app, raise_server_exceptions=False) as client:
         response = client.post("/v1/jobs", json={"source": {"type": "library"}})
@@ -116,6 +117,7 @@ import json, sys
 from pathlib import Path
 import uvicorn
 from starlette.testclient import TestClient
+from service.core.space import Space
 from service.core.space import Space
 from service.engine.jobs import Jobs
 from service.engine.settings import EngineSettings

@@ -1,5 +1,6 @@
 """A job's events: replayed from where the client was, live, with heartbeats, until the job is finished."""
 
+import asyncio
 import json
 import time
 from collections.abc import Iterator
@@ -89,8 +90,20 @@ def test_without_a_place_in_history_there_is_a_reset_and_the_job(
 
 def test_a_history_that_is_gone_is_a_reset_too(client: TestClient, world: World, finished: str) -> None:
     with world.ledger.write() as c:
+        kept = events.since(c, finished, 2)
+        events.forget_before(c, kept[0].at)
+    assert [event["event"] for event in told(client, finished, last="1")] == ["reset", "snapshot"]
+    assert [event["event"] for event in told(client, finished, last="2")] == ["state", "state", "snapshot"]
+    with world.ledger.write() as c:
         events.forget_before(c, "9999")
     assert [event["event"] for event in told(client, finished, last="2")] == ["reset", "snapshot"]
+
+
+def test_events_newer_than_the_snapshot_that_follows_them_wait(world: World, finished: str) -> None:
+    async def missed() -> list[str | None]:
+        return [event.id async for event in streams._missed(world.jobs, finished, 1, 3)]
+
+    assert asyncio.run(missed()) == ["2", "3"]
 
 
 def test_one_who_has_it_all_is_told_not_to_come_back(client: TestClient, finished: str) -> None:

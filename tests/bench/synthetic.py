@@ -1,0 +1,122 @@
+"""A collection of made-up chunks, committed by the engine's own committer."""
+
+import hashlib
+from collections.abc import Iterator
+from concurrent.futures import Future
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from service.core.space import Space
+from service.engine.commit import Committer
+from service.engine.draft import Batch, Draft, Outcome, Place, Row
+from service.engine.jobs import Jobs, Order
+from service.engine.lease import Lease, Observer
+from service.engine.merge import merge_if_needed
+from service.engine.owner import Owner
+from service.engine.recover import recover
+from service.engine.settings import EngineSettings
+from service.engine.state import CollectionState
+from service.index.files import make_folder
+from service.ledger import items, jobs
+from service.ledger.database import Ledger, sqlite_url, store_identity
+from service.ledger.migrate import migrate
+from service.ports import Float32Vector
+
+DIMENSIONS = 384
+SPACE = Space("synthetic", "float", DIMENSIONS, "mean", True, "", "", 512)
+_CHUNKS_PER_DOCUMENT = 10
+_TEXT = "A made-up chunk has about as many characters as one of real text, so that its file is as large. " * 9
+
+
+@dataclass
+class Grown:
+    """One collection in a ledger of its own, under a lease; it grows by batches of new documents."""
+
+    ledger: Ledger
+    settings: EngineSettings
+    state: CollectionState
+    lease: Lease
+    owner: Owner
+
+    def next_batch(self, rows: int) -> Batch:
+        """`rows` chunks of new documents whose items are in the ledger, ready to commit."""
+        number = self.state.generation
+        names = [f"{number:06}-{n:04}.txt" for n in range(rows // _CHUNKS_PER_DOCUMENT)]
+        with self.ledger.write() as c:
+            found = [{"folder": "made", "name": name, "stamp": "1:1:1:1"} for name in names]
+            items.add(c, self.owner.job_id, "upsert", found)
+            pending = items.next_pending(c, self.owner.job_id, "upsert", len(names), "")
+        vectors = np.random.default_rng(number).standard_normal((rows, DIMENSIONS), dtype=np.float32)
+        batch = Batch()
+        for first, item in zip(range(0, rows, _CHUNKS_PER_DOCUMENT), pending, strict=True):
+            _add_document(batch, item.id, item.name, vectors[first : first + _CHUNKS_PER_DOCUMENT])
+        return batch
+
+    def commit(self, batch: Batch) -> None:
+        """Exactly what an ingestion does at a checkpoint, merges aside."""
+        Committer(self.ledger, self.lease, self.state).commit(batch, self.owner)
+
+    def merge(self) -> None:
+        """As an ingestion does before it adds a segment."""
+        limit = self.settings.max_live_segments
+        while merge_if_needed(self.ledger, self.lease, self.state, self.owner, limit):
+            pass
+
+
+@contextmanager
+def collection(folder: Path, rows: int, rows_per_commit: int) -> Iterator[Grown]:
+    """A new collection that has grown to `rows` chunks."""
+    folder.mkdir()
+    settings = EngineSettings(folder, min_free_bytes=0)
+    ledger = Ledger.open(sqlite_url(folder))
+    migrate(ledger)
+    grown = _begin(ledger, settings)
+    for _ in range(rows // rows_per_commit):
+        grown.merge()
+        grown.commit(grown.next_batch(rows_per_commit))
+    try:
+        yield grown
+    finally:
+        grown.state.close()
+        grown.lease.release()
+        ledger.close()
+
+
+def _begin(ledger: Ledger, settings: EngineSettings) -> Grown:
+    order = Order("bench", settings.data_dir, "bench")
+    job_id = Jobs(ledger, settings, lambda: (SPACE, "f32")).create(order)["id"]
+    folder = settings.folder("bench")
+    for made in (folder.parent, folder):
+        make_folder(made)
+    with ledger.write() as c:
+        store_id = store_identity(c).store_id
+        job = jobs.get(c, job_id)
+    lease = Lease.take(ledger, Observer(), job, folder, "bench")
+    assert lease is not None, "nobody else knows this ledger"
+    with ledger.read() as c:
+        state = CollectionState.load(c, job.collection_id, folder, store_id)
+    recover(ledger, lease, state)  # makes the folders
+    return Grown(ledger, settings, state, lease, Owner(job.id, job.service, job.source_id, "bench"))
+
+
+def _add_document(batch: Batch, item_id: int, name: str, vectors: Float32Vector) -> None:
+    digest = hashlib.sha256(name.encode()).hexdigest()
+    draft = Draft(item_id, Place("made", name, "", f"bench/made/{name}"), name, {"filename": name}, digest)
+    draft.chunks = draft.embedded = len(vectors)
+    draft.stamp, draft.file_sha256, draft.committed_prefix = "1:1:1:1", digest, digest
+    draft.ended = True
+    at = 0
+    for ordinal, vector in enumerate(vectors):
+        text = f"{name} {ordinal} {_TEXT}"
+        future: Future[Float32Vector] = Future()
+        future.set_result(vector)
+        stop = at + len(text)
+        batch.rows.append(Row(draft, ordinal, at, stop, 240, "", text, digest, future, False))
+        at = stop
+    batch.finished.append(draft)
+    batch.outcomes.append(Outcome(item_id, "done"))
+    batch.count("done")
+    batch.count("chunks", len(vectors))

@@ -1,0 +1,338 @@
+"""What waits, what fails, what is tried again, and what is refused: with a reason every time."""
+
+import shutil
+from dataclasses import replace
+from pathlib import Path
+from threading import Thread
+from typing import Any, NamedTuple
+
+import pytest
+
+from service.core import pace
+from service.core.job import Verb
+from service.engine import ingest, lease, worker
+from service.errors import BadRequest, Conflict, IllegalMove, NotFound, SpaceMismatch, TryAgain
+from service.ledger.database import Ledger
+from service.ports import FileTask
+from tests.engine.holding import HeldPreparer
+from tests.engine.world import World
+
+
+@pytest.fixture(autouse=True)
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(lease, "WISH_SECONDS", 0.01)
+    monkeypatch.setattr(ingest, "_TICK_SECONDS", 0.01)
+    monkeypatch.setattr(ingest, "_LOOK_AGAIN_SECONDS", 0.01)
+    monkeypatch.setattr(worker, "IDLE_SECONDS", 0.01)
+    monkeypatch.setattr(worker, "HOLD_SECONDS", 0.0)
+    monkeypatch.setattr(pace, "FIRST_BACKOFF_SECONDS", 0.01)
+
+
+class Disk(NamedTuple):
+    total: int
+    used: int
+    free: int
+
+
+def newest(world: World) -> dict[str, Any]:
+    return world.jobs.listing(limit=1)["jobs"][0]
+
+
+def raising(error: Exception, times: int) -> Any:
+    """A step-in that raises so many times, and counts."""
+    left = [times]
+
+    def before(_: FileTask) -> None:
+        if left[0]:
+            left[0] -= 1
+            raise error
+
+    return before
+
+
+# Waiting
+
+
+def test_a_low_disk_holds_the_job_which_goes_on_by_itself(world: World, monkeypatch: Any) -> None:
+    world.write("x.txt", "document number one")
+    world.configure(min_free_bytes=1000)
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: Disk(2000, 1001, 999))
+    job = world.run()
+    assert (job["state"], job["desired_state"], job["stage"]) == ("queued", "running", "")
+    assert job["reason"]["code"] == "disk_low"
+    assert "999" in job["reason"]["message"]
+    assert job["reason"]["retry_at"] is not None
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: Disk(2000, 1000, 1000))
+    assert world.worker().take_one()
+    assert (newest(world)["state"], newest(world)["reason"]) == ("succeeded", None)
+    assert world.contents() == world.expected()
+
+
+def test_a_held_job_is_not_tried_before_its_time(world: World, monkeypatch: Any) -> None:
+    monkeypatch.setattr(worker, "HOLD_SECONDS", 60.0)
+    world.write("x.txt", "document number one")
+    world.configure(min_free_bytes=1000)
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: Disk(2000, 1001, 999))
+    job = world.run()
+    assert not world.worker().take_one()
+    world.jobs.ask(job["id"], Verb.PAUSE)
+    assert world.jobs.ask(job["id"], Verb.RESUME)["reason"] is None
+    monkeypatch.undo()
+    assert world.worker().take_one(), "a person's resume does not wait"
+
+
+def test_a_pause_while_the_disk_is_low_is_a_pause(world: World, monkeypatch: Any) -> None:
+    world.write("x.txt", "document number one")
+    world.configure(min_free_bytes=1000)
+
+    def ask_and_measure(_: Path) -> Disk:
+        world.jobs.ask(newest(world)["id"], Verb.PAUSE)
+        return Disk(2000, 1001, 999)
+
+    monkeypatch.setattr(shutil, "disk_usage", ask_and_measure)
+    job = world.run()
+    assert (job["state"], job["reason"], job["paused_at_checkpoint"]) == ("paused", None, 0)
+
+
+def test_a_second_source_waits_for_the_collection_and_then_runs(world: World) -> None:
+    other = world.folder / "other"
+    other.mkdir()
+    (other / "o.txt").write_text("from the other source")
+    for n in range(5):
+        world.write(f"x{n}.txt", f"document number {n}")
+    first = world.jobs.create(world.order())
+    second = world.jobs.create(world.order(path=other, root="other"))
+    refused = list[bool]()
+
+    def another_worker_tries() -> None:
+        refused.append(world.worker("worker-2").take_one())
+        world.jobs.ask(first["id"], Verb.PAUSE)
+
+    world.preparer = HeldPreparer(another_worker_tries)
+    assert world.worker().take_one()
+    assert refused == [False]
+    waiting = world.jobs.get(second["id"])
+    assert (waiting["state"], waiting["reason"]["code"]) == ("queued", "waiting_for_collection")
+    assert world.worker("worker-2").take_one(), "a paused job holds nothing"
+    assert world.jobs.get(second["id"])["state"] == "succeeded"
+    assert world.resume(first["id"])["state"] == "succeeded"
+    assert world.contents() == world.expected() | {("other/o.txt", 0, "from the other source")}
+
+
+def test_a_folder_that_cannot_be_written_is_a_reason_to_wait(world: World) -> None:
+    world.write("x.txt", "document number one")
+    in_the_way = world.settings.data_dir / "collections"
+    in_the_way.write_text("a file where a folder should be")
+    job = world.jobs.create(world.order())
+    assert not world.worker().take_one()
+    waiting = world.jobs.get(job["id"])
+    assert (waiting["state"], waiting["reason"]["code"]) == ("queued", "not_writable")
+    assert str(in_the_way) in waiting["reason"]["message"]
+    in_the_way.unlink()
+    assert world.worker().take_one()
+    assert world.jobs.get(job["id"])["state"] == "succeeded"
+
+
+def test_a_worker_survives_a_ledger_that_is_busy(world: World, monkeypatch: Any) -> None:
+    world.write("x.txt", "document number one")
+    job = world.jobs.create(world.order())
+    working, write, refused = world.worker(), Ledger.write, list[int]()
+
+    def busy_at_first(self: Ledger) -> Any:
+        if len(refused) < 3:
+            refused.append(1)
+            raise TryAgain("ledger_busy", "database is locked")
+        return write(self)
+
+    monkeypatch.setattr(Ledger, "write", busy_at_first)
+    thread = Thread(target=working.run)
+    thread.start()
+    while world.jobs.get(job["id"])["state"] != "succeeded" and thread.is_alive():
+        thread.join(0.01)
+    world.stop.set()
+    thread.join()
+    assert world.jobs.get(job["id"])["state"] == "succeeded"
+
+
+# Trying again
+
+
+def test_a_passing_trouble_with_a_file_is_tried_again_after_a_while(world: World) -> None:
+    world.write("x.txt", "document number one")
+    world.preparer.before = raising(TryAgain("io_error", "the cable was loose"), 3)
+    job = world.run()
+    assert job["state"] == "succeeded"
+    (item,) = world.jobs.items(job["id"])["items"]
+    assert (item["state"], item["tries"]) == ("done", 3)
+    assert world.contents() == world.expected()
+
+
+def test_a_lasting_trouble_with_a_file_is_a_failure_in_the_end_and_the_others_are_in(world: World) -> None:
+    world.write("x.txt", "document number one")
+    world.write("y.txt", "document number two")
+
+    def always(task: FileTask) -> None:
+        if task.path.name == "y.txt":
+            tried.append(task)
+            raise TryAgain("io_error", "the cable is cut")
+
+    tried = list[FileTask]()
+    world.preparer.before = always
+    job = world.run()
+    assert job["state"] == "completed_with_errors"
+    assert len(tried) == 1 + world.settings.max_retries
+    (failed,) = world.jobs.items(job["id"], "failed")["items"]
+    assert (failed["path"], failed["reason"], failed["detail"]) == ("y.txt", "io_error", "the cable is cut")
+    assert world.contents() == {("library/x.txt", 0, "document number one")}
+
+
+def test_a_file_that_vanishes_before_it_is_read_is_skipped(world: World) -> None:
+    for n in range(5):
+        world.write(f"x{n}.txt", f"document number {n}")
+    world.preparer.before = lambda _: (world.library / "x3.txt").unlink(missing_ok=True)
+    job = world.run()
+    assert (job["state"], job["progress"]["done"], job["progress"]["skipped"]) == ("succeeded", 4, 1)
+    assert world.contents() == world.expected()
+
+
+def test_an_unexpected_error_is_tried_three_times_and_then_the_job_fails_with_it(world: World) -> None:
+    world.write("x.txt", "document number one")
+    world.preparer.before = raising(ZeroDivisionError("a bug of ours"), 3)
+    job = world.run()
+    for _ in range(2):
+        assert (newest(world)["state"], newest(world)["reason"]["code"]) == ("queued", "unexpected")
+        assert world.worker().take_one()
+    failed = newest(world)
+    assert (failed["state"], failed["reason"]["code"]) == ("failed", "unexpected")
+    assert "a bug of ours" in failed["reason"]["message"]
+    assert world.resume(job["id"])["state"] == "succeeded"
+    assert world.contents() == world.expected()
+
+
+# Failing
+
+
+@pytest.fixture
+def mostly_damaged(world: World) -> World:
+    for n in range(22):
+        world.write(f"d{n:02}/bad.txt", f"DAMAGED number {n}")
+    for n in range(22, 40):
+        world.write(f"d{n}/good.txt", f"document number {n}")
+    return world
+
+
+def mend(world: World) -> None:
+    for n in range(22):
+        world.write(f"d{n:02}/bad.txt", f"mended number {n}")
+
+
+def test_too_many_failures_end_the_job_and_resume_tries_failed_and_pending_again(
+    mostly_damaged: World,
+) -> None:
+    job = mostly_damaged.run()
+    assert (job["state"], job["reason"]["code"]) == ("failed", "too_many_failures")
+    assert job["progress"]["failed"] >= pace.LEAST_SETTLED
+    assert job["progress"]["done"] < 18
+    mend(mostly_damaged)
+    mostly_damaged.preparer.prepared.clear()
+    job = mostly_damaged.resume(job["id"])
+    assert (job["state"], job["progress"]["failed"], job["progress"]["done"]) == ("succeeded", 0, 40)
+    assert mostly_damaged.contents() == mostly_damaged.expected()
+
+
+def test_too_many_failures_again_fail_again(mostly_damaged: World) -> None:
+    job = mostly_damaged.run()
+    assert mostly_damaged.resume(job["id"])["state"] == "failed"
+
+
+def some_damaged(world: World) -> dict[str, Any]:
+    for n in range(6):
+        world.write(f"x{n}.txt", f"document number {n}" if n > 1 else f"DAMAGED number {n}")
+    job = world.run()
+    assert job["state"] == "completed_with_errors"
+    for n in range(2):
+        world.write(f"x{n}.txt", f"mended number {n}")
+    world.preparer.prepared.clear()
+    return job
+
+
+def test_retry_takes_the_failed_items_only(world: World) -> None:
+    job = some_damaged(world)
+    assert world.jobs.ask(job["id"], Verb.RETRY)["progress"]["failed"] == 0
+    assert world.worker().take_one()
+    assert sorted(world.preparer.prepared) == ["x0.txt", "x1.txt"]
+    job = world.jobs.get(job["id"])
+    assert (job["state"], job["progress"]["done"], job["progress"]["failed"]) == ("succeeded", 6, 0)
+    assert world.contents() == world.expected()
+
+
+def test_one_failed_item_can_be_tried_again_alone(world: World) -> None:
+    job = some_damaged(world)
+    first, second = world.jobs.items(job["id"], "failed")["items"]
+    assert world.jobs.retry_item(job["id"], first["id"])["state"] == "queued"
+    assert world.worker().take_one()
+    assert world.preparer.prepared == [first["path"]]
+    assert world.jobs.get(job["id"])["state"] == "completed_with_errors"
+    assert [item["id"] for item in world.jobs.items(job["id"], "failed")["items"]] == [second["id"]]
+    with pytest.raises(NotFound):
+        world.jobs.retry_item(job["id"], first["id"])
+
+
+def test_a_cancelled_job_tries_nothing_again(mostly_damaged: World) -> None:
+    job = mostly_damaged.run()
+    mostly_damaged.jobs.ask(job["id"], Verb.CANCEL)
+    failed = mostly_damaged.jobs.items(job["id"], "failed")["items"]
+    with pytest.raises(IllegalMove):
+        mostly_damaged.jobs.retry_item(job["id"], failed[0]["id"])
+    assert mostly_damaged.jobs.items(job["id"], "failed")["items"] == failed
+
+
+# Refused
+
+
+def test_a_second_job_for_the_same_source_is_a_conflict_that_names_the_first(world: World) -> None:
+    job = world.jobs.create(world.order(start_paused=True))
+    with pytest.raises(Conflict, match=job["id"]):
+        world.jobs.create(world.order())
+
+
+def test_another_model_is_refused_at_once_with_the_ways_out(world: World) -> None:
+    world.write("x.txt", "document number one")
+    world.run()
+    world.embedder.space = replace(world.embedder.space, model="another@1")
+    with pytest.raises(SpaceMismatch, match=r"another@1.*model_path.*new collection"):
+        world.jobs.create(world.order())
+
+
+def test_a_model_that_changed_while_the_job_waited_fails_it_with_the_ways_out(world: World) -> None:
+    world.write("x.txt", "document number one")
+    job = world.jobs.create(world.order())
+    world.embedder.space = replace(world.embedder.space, model="another@1")
+    assert world.worker().take_one()
+    job = world.jobs.get(job["id"])
+    assert (job["state"], job["reason"]["code"]) == ("failed", "refused")
+    assert "another@1" in job["reason"]["message"]
+
+
+def test_the_same_key_and_body_give_the_first_answer_again(world: World) -> None:
+    first = world.jobs.create(world.order(), "key-1", b"body")
+    world.jobs.ask(first["id"], Verb.PAUSE)
+    assert world.jobs.create(world.order(), "key-1", b"body") == first
+    assert len(world.jobs.listing()["jobs"]) == 1
+    with pytest.raises(BadRequest, match="key-1"):
+        world.jobs.create(world.order(), "key-1", b"another body")
+
+
+def test_a_key_without_a_body_stands_for_the_whole_order(world: World) -> None:
+    first = world.jobs.create(world.order(), "key-1")
+    assert world.jobs.create(world.order(), "key-1") == first
+    with pytest.raises(BadRequest):
+        world.jobs.create(world.order(collection="others"), "key-1")
+
+
+def test_a_refused_order_leaves_no_answer_behind(world: World) -> None:
+    world.jobs.create(world.order())
+    with pytest.raises(Conflict):
+        world.jobs.create(world.order(), "key-1", b"body")
+    world.jobs.ask(newest(world)["id"], Verb.CANCEL)
+    assert world.jobs.create(world.order(), "key-1", b"body")["state"] == "queued"

@@ -1,0 +1,68 @@
+"""Imports go one way, as the picture of the rooms in the README says; and nothing that is loaded can run code."""
+
+import ast
+import sys
+from collections.abc import Iterator
+from graphlib import TopologicalSorter
+from pathlib import Path
+
+import pytest
+
+SERVICE = Path(__file__).parent.parent / "service"
+ROOMS = """
+errors failpoints children reader sections console logs pid1 migrations __init__ <-
+core <- errors
+ports <- core errors
+index <- core errors failpoints reader
+ledger <- core errors
+engine <- core ports errors failpoints index ledger reader
+sources parsers embedders <- core ports errors children
+web <- engine core errors
+settings <- errors sections
+supervisor <- engine ledger core errors
+app <- core ports errors engine ledger index sources parsers embedders web settings sections supervisor
+cli __main__ ingesting serving working follow session report <- everything
+"""
+ROWS = [row.split("<-") for row in ROOMS.strip().splitlines()]
+MAY = {room: set(right.split()) for left, right in ROWS for room in left.split()}
+BARE = {"core": set(), "errors": set(), "ports": {"numpy"}, "reader": {"numpy", "faiss"}}
+FILES = {path.relative_to(SERVICE).with_suffix(""): path for path in SERVICE.rglob("*.py")}
+MODULES = {name: ast.parse(path.read_text()) for name, path in FILES.items()}
+PICKLES = {"pickle", "marshal", "shelve", "dill", "joblib", "cloudpickle"}
+
+
+def imported(module: Path) -> Iterator[str]:
+    """Full names, wherever in the file: late imports and those for type checkers count too."""
+    for node in ast.walk(MODULES[module]):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+
+
+def targets(module: Path) -> set[Path]:
+    """The service's own modules among them."""
+    paths = [Path(*name.split(".")[1:]) for name in imported(module) if name.startswith("service.")]
+    return {next((p for p in (path, path.parent) if p in MODULES), Path("__init__")) for path in paths} - {
+        module
+    }
+
+
+@pytest.mark.parametrize("module", MODULES, ids=str)
+def test_a_module_imports_and_calls_only_what_its_room_may(module: Path) -> None:
+    room = module.parts[0]
+    others = {target.parts[0] for target in targets(module)} - {room, "__init__"}
+    assert others <= MAY[room] or MAY[room] == {"everything"}
+    foreign = {name.split(".")[0] for name in imported(module)} - {
+        "service",
+        *sys.stdlib_module_names - PICKLES,
+    }
+    assert foreign <= BARE.get(room, foreign - PICKLES)
+    assert module.name != "__init__" or not list(imported(module)), "no re-exports"
+    for node in ast.walk(MODULES[module]):
+        assert not (isinstance(node, ast.Name) and node.id in ("eval", "exec", "__import__"))
+        assert not isinstance(node, ast.keyword) or ast.unparse(node) != "allow_pickle=True"
+
+
+def test_no_module_imports_itself_by_a_detour() -> None:
+    TopologicalSorter({module: targets(module) for module in MODULES}).prepare()
