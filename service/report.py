@@ -63,6 +63,7 @@ def show_job(job: View) -> None:
             "time left": span(progress["eta_seconds"]) if progress["eta_seconds"] else None,
             "last checkpoint": job["last_checkpoint"],
             "deletes withheld": job["deletes_withheld"],
+            "folders unreadable": job["folders_unreadable"],
             "created": job["created_at"],
             "finished": job["finished_at"],
             "allowed now": ", ".join(verb for verb, may in job["can"].items() if may) or "nothing",

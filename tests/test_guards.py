@@ -81,6 +81,9 @@ GUARDS = [
         test="tests/engine/test_meanwhile.py::"
         "test_what_is_committed_during_a_listing_is_not_taken_for_vanished[kept]",
     ),
+]
+
+FOUND_BY_KILLING = [  # what the tests of crashes have taught
     Guard(
         name="the generation up to which names of vanished folders count",
         file="service/engine/listing.py",
@@ -117,7 +120,7 @@ GUARDS = [
         file="service/engine/repair.py",
         text=" if (f, n) not in waiting",
         left="",
-        test="tests/engine/test_damage.py::test_a_crash_while_damage_is_repaired_doubles_nothing[commit.absent]",
+        test="tests/engine/test_damage.py::test_a_repair_that_is_begun_twice_queues_a_file_once",
     ),
 ]
 
@@ -130,6 +133,16 @@ def test_all_these_tests_are_green_as_the_code_is(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("guard", GUARDS, ids=lambda guard: guard.name)
 def test_deleting_it_makes_its_test_red(guard: Guard, tmp_path: Path) -> None:
+    delete_and_see_red(guard, tmp_path)
+
+
+@pytest.mark.soak
+@pytest.mark.parametrize("guard", FOUND_BY_KILLING, ids=lambda guard: guard.name)
+def test_deleting_one_of_these_makes_its_test_red_too(guard: Guard, tmp_path: Path) -> None:
+    delete_and_see_red(guard, tmp_path)
+
+
+def delete_and_see_red(guard: Guard, tmp_path: Path) -> None:
     copy_of_the_code(tmp_path)
     path = tmp_path / guard.file
     code = path.read_text()

@@ -77,12 +77,16 @@ class _Packer:
         self._text, self._units, self._count = text, units, count
         self._max_tokens, self._overlap, self._special = max_tokens, overlap, special
         self._room = max_tokens - special
+        self._begun = -1  # where the chunk before starts
 
     def pack(self, first: int, last: int) -> Iterator[Cut]:
         while first < last:
             start, lead = self._lead(first)
+            if start <= self._begun:  # the overlap would swallow the whole chunk before
+                start, lead = self._units.start[first], 0
             stop = self._stop(first, last, self._room - lead)
             cut, first = self._fit(start, first, stop)
+            self._begun = cut.start
             yield cut
 
     def _stop(self, first: int, last: int, room: int) -> int:

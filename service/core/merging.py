@@ -4,7 +4,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 MAX_LIVE_SEGMENTS = 64
-TARGET_ROWS = 65_536  # of a segment merged while a job waits: more would outlast the two seconds a pause may take
+TARGET_ROWS = (
+    65_536  # of a segment merged while a job waits: more would outlast the two seconds a pause may take
+)
 TARGET_BYTES = 512 << 20
 
 

@@ -270,7 +270,7 @@ class Ingest:
             self.check()
             with self.tools.ledger.read() as c:
                 found = items.next_pending(c, self.job.id, "delete", _DELETES_AT_ONCE, utc_now())
-                batch = removal_of(c, self.owner.source_id, found)
+                batch = removal_of(c, self.owner.source_id, found, self.source)
             if not found:
                 return
             self._commit(batch)

@@ -77,7 +77,9 @@ class Listing:
             self._flush(force=False)
 
     def _compare(self, folder: Folder, known: dict[str, AnyRow]) -> None:
-        if not self.terms.fresh and folder.files == _sound(known):  # the common case, much faster than one by one
+        if not self.terms.fresh and folder.files == _sound(
+            known
+        ):  # the common case, much faster than one by one
             self.unchanged += len(known)
             known = {}
         else:

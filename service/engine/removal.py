@@ -7,12 +7,16 @@ from sqlalchemy import Connection
 from service.engine.draft import Batch, DocumentChange, Outcome, Place
 from service.ledger import documents
 from service.ledger.database import AnyRow
+from service.ports import Source
 
 
-def removal_of(c: Connection, source_id: int, found: Sequence[AnyRow]) -> Batch:
-    """A batch that retires every document of these delete items' files."""
+def removal_of(c: Connection, source_id: int, found: Sequence[AnyRow], source: Source) -> Batch:
+    """A batch that retires every document of these delete items' files, save those that have come back."""
     batch = Batch()
     for item in found:
+        if source.locate(item.folder, item.name).exists():  # the job may have been paused since its listing
+            batch.outcomes.append(Outcome(item.id, "skipped", "came_back"))
+            continue
         for document in documents.of_file(c, source_id, item.folder, item.name).values():
             if document.state != "deleted":
                 _remove(batch, document)

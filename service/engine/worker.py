@@ -1,4 +1,4 @@
-"""Take jobs one after the other: lease, recovery, listing, work, outcome."""
+"""Take jobs one after the other, and record how each tenure ended."""
 
 import logging
 import time
@@ -7,18 +7,9 @@ from datetime import UTC, datetime, timedelta
 from threading import Event
 
 from service.core.job import Fact, State
-from service.engine.collections import check_space
-from service.engine.commit import Committer
-from service.engine.ingest import GaveUp, Ingest, Interrupted
+from service.engine.ingest import GaveUp
 from service.engine.lease import Lease, Observer
-from service.engine.listing import Listing, Terms
-from service.engine.merge import merge_if_needed
-from service.engine.owner import Owner
-from service.engine.publish import publish
-from service.engine.recall import Recall
-from service.engine.recover import count_restore, recover
-from service.engine.repair import take_out
-from service.engine.state import CollectionState
+from service.engine.tenure import Tenure
 from service.engine.tools import Tools
 from service.errors import BadRequest, Corrupt, LeaseLost, Refused, TryAgain
 from service.index.files import make_folder
@@ -48,14 +39,17 @@ class Worker:
         while not self.stop.is_set():
             try:
                 if time.monotonic() >= next_beat:
-                    with self.tools.ledger.write() as c:
-                        workers.beat(c, self.worker_id)
+                    self._beat()
                     next_beat = time.monotonic() + BEAT_SECONDS
                 if self.take_one():
                     continue
             except TryAgain as error:  # the ledger is busy or full; a job that was in hand is swept up
                 log.warning("the ledger does not take what the worker has to say: %s", error)
             self.stop.wait(IDLE_SECONDS)
+
+    def _beat(self) -> None:
+        with self.tools.ledger.write() as c:
+            workers.beat(c, self.worker_id)
 
     def take_one(self) -> bool:
         """Take the first job that can be taken, and see it through; False when there is none."""
@@ -103,7 +97,7 @@ class Worker:
             job = jobs.apply(c, job, Fact.LEASED, reason=None, **changes)
         lease.watch(job.id)
         try:
-            Tenure(self, job, lease).see_through()
+            Tenure(self.tools, self.stop, job, lease).see_through()
         except LeaseLost:
             raise
         except TryAgain as error:
@@ -153,148 +147,6 @@ class Worker:
             self._give_up(job, lease, "unexpected", message)
         else:
             self._hold(job, lease, "unexpected", message)
-
-
-class Tenure:
-    """One job under one lease."""
-
-    def __init__(self, worker: Worker, job: AnyRow, lease: Lease) -> None:
-        self._worker, self._job, self._lease = worker, job, lease
-        self._tools = worker.tools
-        with self._tools.ledger.read() as c:
-            folder = self._tools.settings.folder(job.collection)
-            self._state = CollectionState.load(c, job.collection_id, folder, self._tools.store_id)
-        self._owner = Owner(job.id, job.service, job.source_id, self._tools.preparer.recipe.fingerprint)
-        self._committer = Committer(self._tools.ledger, lease, self._state)
-
-    def see_through(self) -> None:
-        """Recover, then work until the job is settled. Raises what the work raises."""
-        try:
-            self._recover()
-            if self._job.state == State.CANCELLING:
-                self._settle(Fact.CHECKPOINTED)
-                return
-            check_space(self._state.space, self._tools.embedder.space)
-            while not self._work():
-                pass
-        finally:
-            self._state.close()
-
-    def _recover(self) -> None:
-        damaged = recover(self._tools.ledger, self._lease, self._state)
-        with self._tools.ledger.write() as c:
-            self._lease.hold(c)
-            items.recover(c, self._job.id)
-        if damaged:
-            take_out(self._tools.ledger, self._committer, self._state, self._owner, damaged)
-            count_restore(self._tools.ledger, "repaired")
-        elif self._job.attempt > 1:
-            count_restore(self._tools.ledger, "clean")
-        if self._state.generation:
-            publish(self._tools.ledger, self._lease, self._state)
-
-    def _work(self) -> bool:
-        """Work until the end or a wish; False when the wish was taken back meanwhile."""
-        ingest = Ingest(
-            self._tools,
-            self._lease,
-            self._committer,
-            Recall(self._tools.ledger, self._state, self._owner.recipe),
-            self._job,
-            self._owner,
-            self._tools.open_source(self._job),
-            self._worker.stop,
-            lambda: merge_if_needed(
-                self._tools.ledger,
-                self._lease,
-                self._state,
-                self._owner,
-                self._tools.settings.max_live_segments,
-            ),
-        )
-        try:
-            self._list_if_needed(ingest)
-            ingest.work()
-            self._publish_for_certain(ingest)
-        except Interrupted:
-            ingest.save_what_is_embedded()
-            return self._settle(Fact.CHECKPOINTED)
-        except (TryAgain, GaveUp):
-            ingest.drop_what_is_queued()
-            raise
-        return self._finish()
-
-    def _list_if_needed(self, ingest: Ingest) -> None:
-        job, options = self._job, self._job.options
-        if job.total is not None:
-            return
-        terms = Terms(
-            job_id=job.id,
-            source_id=job.source_id,
-            root=job.root,
-            recipe=self._owner.recipe,
-            fresh=options.get("mode") == "fresh",
-            deletes=options["deletes"],
-            deletes_digest=options.get("deletes_digest", ""),
-        )
-        started = time.monotonic()
-        Listing(self._tools.ledger, self._lease, ingest.source, terms, ingest.check).run()
-        with self._tools.ledger.write() as c:
-            self._job = jobs.get(c, job.id)
-            seconds = time.monotonic() - started
-            metrics.observe(c, "ingest_stage_duration_seconds", seconds, stage="list")
-
-    def _publish_for_certain(self, ingest: Ingest) -> None:
-        """Success is recorded last: not before readers can see it."""
-        said = False
-        while self._state.generation and not publish(self._tools.ledger, self._lease, self._state):
-            if not said:
-                with self._tools.ledger.write() as c:
-                    reason = {
-                        "code": "publish_failing",
-                        "message": "the manifest cannot be replaced; trying on",
-                    }
-                    jobs.note(c, self._job.id, "waiting", reason=reason)
-                said = True
-            ingest.check()
-            time.sleep(IDLE_SECONDS)
-
-    def _finish(self) -> bool:
-        with self._tools.ledger.write() as c:
-            self._lease.hold(c)
-            row = jobs.get(c, self._job.id)
-            if items.open_count(c, row.id):  # somebody wants a failed item tried again, just now
-                self._job = row
-                return False
-            withheld = row.deletes_withheld is not None or row.folders_unreadable is not None
-            imperfect = row.failed > 0 or withheld
-            fact = Fact.SOME_QUARANTINED if imperfect else Fact.ALL_DONE
-            jobs.apply(c, row, fact, stage="", reason=None, phase="idle")
-        return True
-
-    def _settle(self, fact: Fact) -> bool:
-        """A wish or SIGTERM has been obeyed; False when there is no such wish any more."""
-        with self._tools.ledger.write() as c:
-            self._lease.hold(c)
-            row = jobs.get(c, self._job.id)
-            generation = self._state.generation
-            if row.state == State.PAUSING:
-                jobs.apply(c, row, fact, paused_at_checkpoint=generation, stage="")
-                metrics.observe(c, "ingest_pause_latency_seconds", _seconds_since(row.wished_at))
-            elif row.state == State.CANCELLING:
-                jobs.apply(c, row, fact, stage="")
-            elif self._worker.stop.is_set():
-                reason = {"code": "stopped", "message": "the worker was told to end; resume to go on"}
-                jobs.apply(c, row, Fact.STOPPED, paused_at_checkpoint=generation, reason=reason, stage="")
-            else:
-                self._job = row
-                self._lease.watch(row.id)  # the wish that it knows is out of date
-                return False
-        return True
-
-
-def _seconds_since(at: str) -> float:
-    return (datetime.now(UTC) - datetime.fromisoformat(at)).total_seconds()
 
 
 def _is_due(job: AnyRow) -> bool:

@@ -11,9 +11,7 @@ from service.ledger.schema import content_head, documents, literally, version_sp
 _WHERE_FROM = ("key", "source_id", "folder", "name", "record")
 
 # Built once: it is executed for every folder of a listing.
-_files_in = select(
-    *(documents.c[name] for name in ("name", "stamp", "state", "recipe", "generation"))
-).where(
+_files_in = select(*(documents.c[name] for name in ("name", "stamp", "state", "recipe", "generation"))).where(
     documents.c.source_id == bindparam("the_source"),
     documents.c.folder == bindparam("the_folder"),
     documents.c.record == "",

@@ -22,7 +22,9 @@ from tests.bench.measure import arguments, show, verdict
 from tests.model import default_model
 from tests.running import Place
 
-_CHARACTERS_PER_DOCUMENT = 1_300  # more than 256 tokens of any English text, so that there is enough to cut from
+_CHARACTERS_PER_DOCUMENT = (
+    1_300  # more than 256 tokens of any English text, so that there is enough to cut from
+)
 _SAVE_EVERY = 100
 
 

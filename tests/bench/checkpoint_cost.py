@@ -38,7 +38,9 @@ def main() -> None:
     _tell(pairs, given.vectors)
 
 
-def _measure(folder: Path, vectors: int, rounds: int) -> list[tuple[tuple[float, float], tuple[float, float]]]:
+def _measure(
+    folder: Path, vectors: int, rounds: int
+) -> list[tuple[tuple[float, float], tuple[float, float]]]:
     pairs = []
     with collection(folder / "large", vectors, _ROWS) as large:
         for first in range(0, rounds, _SAME_SMALL):

@@ -28,7 +28,9 @@ def bare_pool(texts: list[str], tokens: int) -> float:
             future.result()
         seconds = time.perf_counter() - began
         if pool.tokens != tokens:
-            raise SystemExit(f"The job embedded {tokens} tokens, the pool {pool.tokens}: not the same chunks.")
+            raise SystemExit(
+                f"The job embedded {tokens} tokens, the pool {pool.tokens}: not the same chunks."
+            )
     return seconds
 
 

@@ -6,7 +6,7 @@ import time
 from itertools import pairwise
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from service.core.chunk import Cut, chunk
@@ -55,6 +55,7 @@ def test_every_chunk_fits_and_no_character_is_lost(counter: str, text: str, size
 
 @settings(max_examples=100, deadline=None)
 @given(text=TEXTS, size=st.integers(20, 60), overlap=st.integers(0, 8))
+@example(text="x" * 197 + "0:\x1b 1\r0;0\x1b0:\x1b0:0:00:\x080\x1b0\x1b0:0:0", size=24, overlap=1)
 def test_chunks_advance_and_overlap_by_no_more_than_asked(text: str, size: int, overlap: int) -> None:
     count = COUNTERS["additive"]
     cuts = list(chunk(text, count, size, overlap))

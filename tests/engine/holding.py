@@ -6,6 +6,7 @@ from concurrent.futures import Future
 from dataclasses import dataclass
 from pathlib import Path
 from threading import Event, Timer
+from typing import Any
 
 import pytest
 
@@ -46,6 +47,11 @@ def wait_until(true: Callable[[], bool]) -> None:
     while not true():
         assert time.monotonic() < end, "it never came to that"
         time.sleep(0.002)
+
+
+def newest(world: World) -> dict[str, Any]:
+    """The job that was made last."""
+    return world.jobs.listing(limit=1)["jobs"][0]
 
 
 @dataclass

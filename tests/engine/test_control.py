@@ -6,20 +6,15 @@ from typing import Any
 import pytest
 
 from service.core.job import Verb
-from service.engine import ingest, lease, worker
+from service.engine import tenure
 from service.engine.commit import Committer
 from service.engine.jobs import resume_interrupted
 from service.errors import IllegalMove
 from service.ledger import collections, items
-from tests.engine.holding import STAGES, in_embedding
+from tests.engine.holding import STAGES, in_embedding, newest
 from tests.engine.world import World
 
-
-@pytest.fixture(autouse=True)
-def quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(lease, "WISH_SECONDS", 0.01)
-    monkeypatch.setattr(worker, "IDLE_SECONDS", 0.01)
-    monkeypatch.setattr(ingest, "_TICK_SECONDS", 0.01)
+pytestmark = pytest.mark.usefixtures("quick")
 
 
 @pytest.fixture
@@ -28,10 +23,6 @@ def library(world: World) -> World:
     for n in range(12):
         world.write(f"d{n}/x{n}.txt", "\n\n".join(f"document {n}, part {part}" for part in range(3)))
     return world
-
-
-def newest(world: World) -> dict[str, Any]:
-    return world.jobs.listing(limit=1)["jobs"][0]
 
 
 def pause(world: World) -> None:
@@ -158,13 +149,13 @@ def test_pause_and_resume_before_it_took_effect_lose_nothing(library: World, mon
 def test_a_pause_that_comes_with_the_last_commit_is_overtaken_by_success(
     library: World, monkeypatch: Any
 ) -> None:
-    finish = worker.Tenure._finish
+    finish = tenure.Tenure._finish
 
-    def pause_first(self: worker.Tenure) -> bool:
+    def pause_first(self: tenure.Tenure) -> bool:
         pause(library)
         return finish(self)
 
-    monkeypatch.setattr(worker.Tenure, "_finish", pause_first)
+    monkeypatch.setattr(tenure.Tenure, "_finish", pause_first)
     everything_is_in(library, library.run())
 
 

@@ -147,6 +147,20 @@ def test_a_crash_while_damage_is_repaired_doubles_nothing(
     world.ledger.close()
 
 
+def test_a_repair_that_is_begun_twice_queues_a_file_once(full: World, victims: Victims) -> None:
+    for n in range(6):
+        full.write(f"new/z{n}.txt", f"new document {n}")
+    job = full.jobs.create(full.order())
+    assert victims.run(full.folder, "publish.after=kill@2") == KILLED  # the listing is complete
+    oldest = live(full)[0]
+    (full.files / oldest.faiss["name"]).unlink()
+    assert victims.run(full.folder, "commit.absent=kill") == KILLED
+    assert victims.run(full.folder) == FINISHED
+    assert full.contents() == full.expected()
+    progress = full.jobs.get(job["id"])["progress"]
+    assert progress["settled"] == progress["total"] == 12 + 6 + oldest.live_rows // 2
+
+
 def test_two_damaged_segments_stop_and_ask(full: World, chance: random.Random) -> None:
     for segment in live(full)[:2]:
         flip(full.files / segment.faiss["name"], chance)

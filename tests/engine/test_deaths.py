@@ -8,22 +8,17 @@ from typing import Any
 import pytest
 
 from service.core.job import Verb
-from service.engine import ingest, lease
 from service.engine.jobs import sweep, worker_lost
 from service.engine.lease import Observer
 from service.ledger import jobs as job_rows
 from service.ledger import leases
 from service.ports import Float32Vector, Folder, Source
 from service.sources.library import Library
-from tests.engine.holding import Act, Died
+from tests.engine.holding import Act, Died, newest
 from tests.engine.world import World
 from tests.fake_embedder import FakeEmbedder
 
-
-@pytest.fixture(autouse=True)
-def quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(lease, "WISH_SECONDS", 0.01)
-    monkeypatch.setattr(ingest, "_TICK_SECONDS", 0.01)
+pytestmark = pytest.mark.usefixtures("quick")
 
 
 class DeadlyEmbedder(FakeEmbedder):
@@ -55,10 +50,6 @@ class DeadlySource(Library):
 
     def locate(self, folder: str, name: str) -> Path:
         return self.library.locate(folder, name)
-
-
-def newest(world: World) -> dict[str, Any]:
-    return world.jobs.listing(limit=1)["jobs"][0]
 
 
 def die(world: World) -> dict[str, Any]:

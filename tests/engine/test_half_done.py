@@ -16,7 +16,7 @@ from tests.engine.victims import FINISHED, KILLED, Victims
 from tests.engine.world import OLD, World
 from tests.fake_preparer import FakePreparer
 
-SETTINGS: dict[str, Any] = {"batch_size": 1, "segment_rows": 8, "max_retries": 0}
+SETTINGS: dict[str, Any] = {"batch_size": 1, "segment_rows": 8, "max_retries": 1}
 LARGE = "\n\n".join(f"paragraph {n} of many" for n in range(60))
 
 

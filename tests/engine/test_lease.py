@@ -37,10 +37,7 @@ time.sleep(0 if lease is None else 60)
 """
 
 
-@pytest.fixture(autouse=True)
-def quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(engine_lease, "WISH_SECONDS", 0.01)
-    monkeypatch.setattr(engine_lease, "BEAT_SECONDS", 0.02)
+pytestmark = pytest.mark.usefixtures("quick")
 
 
 class Contest:

@@ -6,18 +6,11 @@ from typing import Any
 
 import pytest
 
-from service.core import pace
-from service.engine import ingest, lease
 from service.errors import TryAgain
 from tests.engine.world import World
 from tests.fake_source import FakeSource
 
-
-@pytest.fixture(autouse=True)
-def quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(lease, "WISH_SECONDS", 0.01)
-    monkeypatch.setattr(pace, "FIRST_BACKOFF_SECONDS", 0.01)
-    monkeypatch.setattr(ingest, "_LOOK_AGAIN_SECONDS", 0.01)
+pytestmark = pytest.mark.usefixtures("quick")
 
 
 class Tree:

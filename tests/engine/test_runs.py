@@ -186,3 +186,16 @@ def test_a_failed_file_that_was_only_touched_is_not_parsed_again_unless_asked_fo
     world.worker().take_one()
     assert world.preparer.parsed == ["bad.txt", "bad.txt"]
     assert world.jobs.get(job["id"])["state"] == "completed_with_errors"
+
+
+def test_a_file_that_comes_back_before_its_removal_stays(world: World) -> None:
+    for n in range(10):
+        world.write(f"x{n}.txt", f"document number {n}")
+    world.run()
+    text = (world.library / "x3.txt").read_text()
+    (world.library / "x3.txt").unlink()
+    world.write("new.txt", "a file that is read after the listing")
+    world.preparer.before = lambda _: world.write("x3.txt", text) and None
+    job = world.run()
+    assert job["progress"]["deleted"] == 0
+    assert world.contents() == world.expected()

@@ -33,7 +33,6 @@ class Ended:
 
 
 KILLED = Ended(signal=signal.SIGKILL)
-FROZEN = Ended(stopped=True)
 FINISHED = Ended(code=0)
 
 

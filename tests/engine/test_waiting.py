@@ -1,0 +1,124 @@
+"""A job that waits says for what, and goes on by itself."""
+
+import shutil
+from pathlib import Path
+from threading import Thread
+from typing import Any, NamedTuple
+
+import pytest
+
+from service.core.job import Verb
+from service.engine import worker
+from service.errors import TryAgain
+from service.ledger.database import Ledger
+from tests.engine.holding import HeldPreparer, newest
+from tests.engine.world import World
+
+pytestmark = pytest.mark.usefixtures("quick")
+
+
+class Disk(NamedTuple):
+    total: int
+    used: int
+    free: int
+
+
+def test_a_low_disk_holds_the_job_which_goes_on_by_itself(world: World, monkeypatch: Any) -> None:
+    world.write("x.txt", "document number one")
+    world.configure(min_free_bytes=1000)
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: Disk(2000, 1001, 999))
+    job = world.run()
+    assert (job["state"], job["desired_state"], job["stage"]) == ("queued", "running", "")
+    assert job["reason"]["code"] == "disk_low"
+    assert "999" in job["reason"]["message"]
+    assert job["reason"]["retry_at"] is not None
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: Disk(2000, 1000, 1000))
+    assert world.worker().take_one()
+    assert (newest(world)["state"], newest(world)["reason"]) == ("succeeded", None)
+    assert world.contents() == world.expected()
+
+
+def test_a_held_job_is_not_tried_before_its_time(world: World, monkeypatch: Any) -> None:
+    monkeypatch.setattr(worker, "HOLD_SECONDS", 60.0)
+    world.write("x.txt", "document number one")
+    world.configure(min_free_bytes=1000)
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: Disk(2000, 1001, 999))
+    job = world.run()
+    assert not world.worker().take_one()
+    world.jobs.ask(job["id"], Verb.PAUSE)
+    assert world.jobs.ask(job["id"], Verb.RESUME)["reason"] is None
+    monkeypatch.undo()
+    assert world.worker().take_one(), "a person's resume does not wait"
+
+
+def test_a_pause_while_the_disk_is_low_is_a_pause(world: World, monkeypatch: Any) -> None:
+    world.write("x.txt", "document number one")
+    world.configure(min_free_bytes=1000)
+
+    def ask_and_measure(_: Path) -> Disk:
+        world.jobs.ask(newest(world)["id"], Verb.PAUSE)
+        return Disk(2000, 1001, 999)
+
+    monkeypatch.setattr(shutil, "disk_usage", ask_and_measure)
+    job = world.run()
+    assert (job["state"], job["reason"], job["paused_at_checkpoint"]) == ("paused", None, 0)
+
+
+def test_a_second_source_waits_for_the_collection_and_then_runs(world: World) -> None:
+    other = world.folder / "other"
+    other.mkdir()
+    (other / "o.txt").write_text("from the other source")
+    for n in range(5):
+        world.write(f"x{n}.txt", f"document number {n}")
+    first = world.jobs.create(world.order())
+    second = world.jobs.create(world.order(path=other, root="other"))
+    refused = list[bool]()
+
+    def another_worker_tries() -> None:
+        refused.append(world.worker("worker-2").take_one())
+        world.jobs.ask(first["id"], Verb.PAUSE)
+
+    world.preparer = HeldPreparer(another_worker_tries)
+    assert world.worker().take_one()
+    assert refused == [False]
+    waiting = world.jobs.get(second["id"])
+    assert (waiting["state"], waiting["reason"]["code"]) == ("queued", "waiting_for_collection")
+    assert world.worker("worker-2").take_one(), "a paused job holds nothing"
+    assert world.jobs.get(second["id"])["state"] == "succeeded"
+    assert world.resume(first["id"])["state"] == "succeeded"
+    assert world.contents() == world.expected() | {("other/o.txt", 0, "from the other source")}
+
+
+def test_a_folder_that_cannot_be_written_is_a_reason_to_wait(world: World) -> None:
+    world.write("x.txt", "document number one")
+    in_the_way = world.settings.data_dir / "collections"
+    in_the_way.write_text("a file where a folder should be")
+    job = world.jobs.create(world.order())
+    assert not world.worker().take_one()
+    waiting = world.jobs.get(job["id"])
+    assert (waiting["state"], waiting["reason"]["code"]) == ("queued", "not_writable")
+    assert str(in_the_way) in waiting["reason"]["message"]
+    in_the_way.unlink()
+    assert world.worker().take_one()
+    assert world.jobs.get(job["id"])["state"] == "succeeded"
+
+
+def test_a_worker_survives_a_ledger_that_is_busy(world: World, monkeypatch: Any) -> None:
+    world.write("x.txt", "document number one")
+    job = world.jobs.create(world.order())
+    working, write, refused = world.worker(), Ledger.write, list[int]()
+
+    def busy_at_first(self: Ledger) -> Any:
+        if len(refused) < 3:
+            refused.append(1)
+            raise TryAgain("ledger_busy", "database is locked")
+        return write(self)
+
+    monkeypatch.setattr(Ledger, "write", busy_at_first)
+    thread = Thread(target=working.run)
+    thread.start()
+    while world.jobs.get(job["id"])["state"] != "succeeded" and thread.is_alive():
+        thread.join(0.01)
+    world.stop.set()
+    thread.join()
+    assert world.jobs.get(job["id"])["state"] == "succeeded"
