@@ -17,7 +17,7 @@ from service.core.space import Space
 from service.engine.jobs import Jobs
 from service.engine.once import Once
 from service.engine.settings import EngineSettings
-from service.errors import BadRequest, NotFound, Refused, TidestoneError
+from service.errors import BadRequest, Refused, TidestoneError
 from service.ledger.database import AnyRow, Ledger, sqlite_url, store_identity
 from service.ledger.revision import is_current
 from service.sections import AUTO
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from service.supervisor import Supervisor
     from service.web.services import Services
 
+ELSEWHERE = "config.toml is not in the current folder: TIDESTONE_CONFIG says where it is."
 BAKED_IN = Path("/opt/tidestone/models")  # where the container image has its model
 TOKENIZER = "service.embedders.tokens:Tokenizer"
 
@@ -61,12 +62,14 @@ def engine_settings(settings: Settings) -> EngineSettings:
 
 
 def open_ledger(settings: Settings, create: bool = True) -> Ledger:
-    """The ledger with the newest schema. Raises Refused and BadRequest; NotFound without `create` and a ledger."""
+    """The ledger with the newest schema. Raises BadRequest, and Refused: also without `create` and a ledger."""
     url = sqlite_url(settings.data_dir) if settings.ledger.url == "sqlite" else settings.ledger.url
     if create:
         _make_data_dir(settings.data_dir)
     elif settings.ledger.url == "sqlite" and not (settings.data_dir / "tidestone.db").exists():
-        raise NotFound("ledger in", str(settings.data_dir))
+        raise Refused(
+            f"There is no ledger in {settings.data_dir}: nothing is ingested there yet, or {ELSEWHERE}"
+        )
     try:
         ledger = Ledger.open(url)
     except (ArgumentError, NoSuchModuleError, ImportError) as error:
@@ -79,13 +82,15 @@ def open_ledger(settings: Settings, create: bool = True) -> Ledger:
 
 
 def find_model(settings: Settings) -> Model:
-    """The configured model. Raises Refused and NotFound, which say how to get one."""
+    """The configured model. Raises Refused, which says how to get one."""
     from service.embedders.gguf_facts import read_space
 
     embedding = settings.embedding
     path, weights = embedding.model_path, ""
     if str(path) == AUTO:
         path, weights = _default_model(settings)
+    elif not path.is_file():
+        raise Refused(f"embedding.model_path names {path}, which is not there: correct it, or leave it out.")
     space = read_space(
         path,
         token_limit=embedding.max_tokens,
@@ -197,7 +202,7 @@ def _default_model(settings: Settings) -> tuple[Path, str]:
                 return path, weights
     raise Refused(
         f"There is no model in {settings.folder / 'models'} or {BAKED_IN}: `tidestone model build` makes it, "
-        "or name a GGUF file as embedding.model_path."
+        f"or name a GGUF file as embedding.model_path, or {ELSEWHERE}"
     )
 
 

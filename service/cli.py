@@ -83,8 +83,8 @@ def ingest(
     """Ingest a folder; the same command again goes on where it was interrupted."""
     if fresh and resume:
         raise BadRequest("--fresh and --resume exclude each other.")
-    if deletes == "confirmed" and not deletes_digest:
-        raise BadRequest("--deletes confirmed needs the --deletes-digest of the job that withheld them.")
+    if (deletes == "confirmed") != bool(deletes_digest):
+        raise BadRequest("--deletes confirmed and --deletes-digest, as the job told it, go together.")
     overrides = {"ingestion.checkpoint_dir": checkpoint_dir and checkpoint_dir.absolute()}
     settings = working_settings(overrides)
     options = {"batch_size": batch_size, "workers": workers, "deletes": deletes}
@@ -146,7 +146,10 @@ def documents(
         str | None, typer.Argument(help="One document's key or id: show it with its chunks.")
     ] = None,
     collection: Collection = "default",
-    state: Annotated[str | None, typer.Option(help="Only documents in this state.")] = None,
+    state: Annotated[
+        Literal["indexed", "pending", "skipped", "failed", "container", "deleted"] | None,
+        typer.Option(help="Only documents in this state."),
+    ] = None,
     prefix: Annotated[str, typer.Option(help="Only keys that begin so.")] = "",
     limit: Limit = 100,
     cursor: Annotated[str | None, typer.Option(help="`next` of the page before.")] = None,

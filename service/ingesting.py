@@ -166,7 +166,8 @@ def _refuse_another(unfinished: View, order: Order, given: Mapping[str, Any]) ->
     """Raise Conflict when the command names something else than the unfinished job does."""
     ours = {"path": str(order.path), **given}
     theirs = {"path": unfinished["source"]["path"], **unfinished["options"]}
-    differing = [f"{k} {theirs[k]!r} there, {v!r} here" for k, v in ours.items() if v != theirs[k]]
+    told = {k: "as configured" if v is None else repr(v) for k, v in theirs.items()}
+    differing = [f"{k} {told[k]} there, {v!r} here" for k, v in ours.items() if v != theirs[k]]
     if differing:
         raise Conflict(
             f"Job {unfinished['id']} of this source is {unfinished['state']} and was ordered otherwise "

@@ -27,6 +27,7 @@ def show_ingested(report: View) -> None:
     )
     for item in report["failures"]:
         say(f"failed: {item['path']}: {item['reason']} {item['detail'] or ''}".rstrip())
+    _show_left_over(job, len(report["failures"]))
     _show_way_on(job)
 
 
@@ -142,6 +143,25 @@ def _job_row(job: View) -> list[Any]:
     return [job["id"], job["collection"], source, job["state"], settled, rate, checkpoint.get("generation")]
 
 
+def _show_left_over(job: View, failures_shown: int) -> None:
+    """What kept the job from doing everything, beside the failures that were shown, and what to do about it."""
+    counts, withheld, unreadable = job["progress"], job["deletes_withheld"], job["folders_unreadable"]
+    if counts["failed"] > failures_shown or counts["known_failed"]:
+        say(f"All that failed: `tidestone documents --state failed -c {job['collection']}`.")
+    if counts["known_failed"]:
+        say("What is known to fail is tried again when it changes, or by a retry of the job it failed in.")
+    if withheld:
+        say(
+            f"{withheld['count']} documents have vanished from the source and were kept: too many to remove "
+            "unasked. The same command removes them with "
+            f"`--deletes confirmed --deletes-digest {withheld['digest']}`."
+        )
+    if unreadable:
+        say(f"{unreadable['count']} folders could not be read; what was in them is kept:")
+        for folder, error in unreadable["folders"].items():
+            say(f"unreadable: {folder}: {error}")
+
+
 def _show_way_on(job: View) -> None:
     where = (job["last_checkpoint"] or {}).get("generation")
     at = f"at checkpoint {where}" if where else "before its first checkpoint"
@@ -149,5 +169,7 @@ def _show_way_on(job: View) -> None:
         say(f"Paused {at} on somebody's wish: `tidestone resume {job['id']}`, or this command with --resume.")
     elif job["state"] == "interrupted":
         say(f"Stopped {at}: the same command goes on from there.")
-    elif job["state"] in ("queued", "running", "pausing", "cancelling"):
+    elif job["state"] == "queued":
+        say(f"Stopped {at}: the same command or a running service goes on from there.")
+    elif job["state"] in ("running", "pausing", "cancelling"):
         say(f"The job goes on without this command: `tidestone status {job['id']}`.")

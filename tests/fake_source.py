@@ -36,4 +36,4 @@ class FakeSource:
         return Folder(folder, files, sorted(below - {""}), error)
 
     def locate(self, folder: str, name: str) -> Path:
-        return self._store / str(self._numbers[folder, name])
+        return self._store / str(self._numbers.get((folder, name), "gone"))

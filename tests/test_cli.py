@@ -272,6 +272,18 @@ def test_ctrl_c_while_following_only_detaches(place: Place) -> None:
     assert (code, "succeeded" in out) == (0, True), err
 
 
+def test_withheld_deletes_are_told_with_the_options_that_carry_them_out(place: Place) -> None:
+    place.ask("ingest", "library")
+    for path in sorted(place.library.iterdir())[: DOCUMENTS // 2]:
+        path.unlink()
+    done = place.run("ingest", "library")
+    told = re.search(r"(--deletes confirmed) (--deletes-digest) (\w+)", done.stderr)
+    assert (done.returncode, told is not None) == (3, True), done.stderr
+    assert told is not None
+    report = place.ask("ingest", "library", *told[1].split(), told[2], told[3])
+    assert report["collection"]["documents"] == DOCUMENTS // 2
+
+
 def test_checkpoint_dir_moves_ledger_and_segments_together(place: Place) -> None:
     place.ask("ingest", "library", "--checkpoint-dir", "elsewhere")
     assert not place.data.exists()

@@ -19,8 +19,9 @@ from service.core.pace import (
 from service.engine.commit import Committer
 from service.engine.draft import Batch
 from service.engine.feeder import Feeder
-from service.engine.intake import Intake, Rules
+from service.engine.intake import Intake
 from service.engine.lease import Lease
+from service.engine.open_item import Rules
 from service.engine.owner import Owner
 from service.engine.recall import Recall
 from service.engine.removal import removal_of

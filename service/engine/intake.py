@@ -3,42 +3,15 @@
 import time
 from collections import deque
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
-from typing import Any
 
 from service.core.stamp import settled_stamp
-from service.engine.draft import Batch, DocumentChange, Draft, Outcome, Place, Row
+from service.engine.draft import Batch, Draft, Outcome, Row
+from service.engine.open_item import OpenItem, Rules
 from service.engine.reuse import Reuse
 from service.errors import DocumentFailed, SkipDocument, TryAgain
 from service.index.records import text_hash
 from service.ledger.database import AnyRow
 from service.ports import FileRead, Left, Piece, Span
-
-
-@dataclass(eq=False)
-class OpenItem:
-    """A file being worked on, and what the ledger knew of it before."""
-
-    item: AnyRow
-    known: Mapping[str, AnyRow]  # record -> document
-    seen: set[str] = field(default_factory=set)
-    same: set[str] = field(default_factory=set)  # records whose text has not changed
-    drafts: set[Draft] = field(default_factory=set)  # not committed yet
-    current: Draft | None = None
-    current_record: str = ""
-    read: FileRead | None = None
-    bad_records: int = 0
-    half_in: DocumentChange | None = None  # what the ledger was told of the file before its last record came
-
-
-@dataclass(frozen=True, slots=True)
-class Rules:
-    """What intake must know of the job."""
-
-    recipe: str
-    fresh: bool  # do everything again, changed or not
-    root: str
-    max_tries: int
 
 
 class Intake:
@@ -66,7 +39,7 @@ class Intake:
 
     def open(self, item: AnyRow, known: Mapping[str, AnyRow]) -> None:
         """An item has been handed to the feeder."""
-        self.items[item.id] = OpenItem(item, known)
+        self.items[item.id] = OpenItem(item, known, self._rules.root)
 
     def take(self, item_id: int, what: Piece | Left | FileRead | Exception) -> None:
         """One thing said of an item; of an item that has failed meanwhile nothing counts any more."""
@@ -133,10 +106,10 @@ class Intake:
         for open_item in self.items.values():
             if any(open_item.seen) and open_item.half_in is None:
                 known = open_item.known.get("")
-                values: dict[str, Any] = {"stamp": "", "file_sha256": ""}
+                values = {"stamp": "", "file_sha256": ""}
                 if known is None or known.state == "deleted":
                     values |= {"state": "container", "recipe": self._rules.recipe}
-                self._change(open_item, "", values, batch=batch)
+                open_item.change(batch, "", values)
                 open_item.half_in = batch.documents[-1]
 
     def _worth_keeping(self, complete: set[Draft], least: int) -> list[Draft]:
@@ -173,14 +146,13 @@ class Intake:
                 self._settle_if_complete(draft)
 
     def _begin(self, open_item: OpenItem, piece: Piece) -> None:
-        record = _unique(piece.record, open_item.seen)
-        open_item.seen.add(record)
+        record = open_item.name_record(piece.record)
         known = open_item.known.get(record)
         open_item.current = None
         if known is not None and self._is_same(known, piece):
             open_item.same.add(record)
             return
-        draft = Draft.of(open_item.item.id, self._place(open_item, record), piece)
+        draft = Draft.of(open_item.item.id, open_item.place(record), piece)
         if known is not None:
             draft.doc_id, draft.old_version_id = known.doc_id, known.version_id
         self.batch.abandoned += self._recall(draft, known)
@@ -220,25 +192,24 @@ class Intake:
         self._again(self.items[draft.item_id], TryAgain("prefix_differs", draft.place.key))
 
     def _left(self, open_item: OpenItem, left: Left) -> None:
-        record = _unique(left.record, open_item.seen)
-        open_item.seen.add(record)
+        record = open_item.name_record(left.record)
         open_item.bad_records += left.outcome == "failed"
         values = {"state": left.outcome, "reason": left.reason, "detail": left.detail, "content_sha256": ""}
         values["recipe"] = self._rules.recipe
-        self._change(open_item, record, values, keeps=left.outcome == "failed")
+        open_item.change(self.batch, record, values, keeps=left.outcome == "failed")
 
     def _file_read(self, open_item: OpenItem, read: FileRead) -> None:
         open_item.read = read
         facts = {"stamp": read.stamp, "file_sha256": read.sha256}
         if read.unchanged:
-            self._change(open_item, "", facts)
+            open_item.change(self.batch, "", facts)
             self._unchanged(open_item)
             return
         if read.container:
             open_item.seen.add("")
         elif "" in open_item.same:
-            self._change(open_item, "", facts)
-        self._retire_unseen(open_item)
+            open_item.change(self.batch, "", facts)
+        open_item.retire_unseen(self.batch)
         for draft in tuple(open_item.drafts):
             if draft.place.record == "":
                 draft.stamp, draft.file_sha256, draft.file_bytes = read.stamp, read.sha256, read.size_bytes
@@ -267,9 +238,8 @@ class Intake:
         if read is not None and read.container and not read.unchanged:
             # Not before the last of its records: what says that the file has been read must not come true sooner.
             values = {"state": "container", "reason": None, "recipe": self._rules.recipe}
-            self._change(
-                open_item, "", {**values, "stamp": read.stamp, "file_sha256": read.sha256}, batch=batch
-            )
+            facts = {"stamp": read.stamp, "file_sha256": read.sha256}
+            open_item.change(batch, "", {**values, **facts})
         if open_item.bad_records:
             detail = f"{open_item.bad_records} of {len(open_item.seen)} records"
             batch.outcomes.append(Outcome(open_item.item.id, "failed", "records_failed", detail))
@@ -288,10 +258,10 @@ class Intake:
             values["file_sha256"] = why.sha256
             keeps = state == "failed"  # what was readable before stays searchable: a doubt deletes nothing
             values |= {"content_sha256": "", "recipe": self._rules.recipe}
-            self._change(open_item, "", values, keeps)
+            open_item.change(self.batch, "", values, keeps)
             open_item.seen.add("")
             if state == "skipped":
-                self._retire_unseen(open_item)
+                open_item.retire_unseen(self.batch)
         self._drop(open_item)
         self.batch.outcomes.append(Outcome(open_item.item.id, state, reason, detail))
         self.batch.count(state)
@@ -314,7 +284,7 @@ class Intake:
             return
         open_item.bad_records += 1
         values = {"state": "failed", "reason": error.reason, "detail": error.detail, "content_sha256": ""}
-        self._change(open_item, draft.place.record, {**values, "recipe": self._rules.recipe}, keeps=True)
+        open_item.change(self.batch, draft.place.record, {**values, "recipe": self._rules.recipe}, keeps=True)
         self._drop_draft(draft)
         open_item.drafts.discard(draft)
         self._settle_if_done(open_item, self.batch)
@@ -332,55 +302,8 @@ class Intake:
         if draft.first_batch is not None and draft.version_id is not None:
             self.batch.abandoned.append(draft.version_id)
 
-    def _retire_unseen(self, open_item: OpenItem) -> None:
-        """Records that the file had and has no more."""
-        for record, known in open_item.known.items():
-            if record not in open_item.seen and known.state != "deleted":
-                self._change(open_item, record, {"state": "deleted", "content_sha256": "", "stamp": ""})
-
-    def _change(
-        self,
-        open_item: OpenItem,
-        record: str,
-        values: dict[str, Any],
-        keeps: bool = False,
-        batch: Batch | None = None,
-    ) -> None:
-        """New column values of a document; unless it `keeps` its visible version, a state ends that one."""
-        batch = batch if batch is not None else self.batch
-        known = open_item.known.get(record)
-        if "state" in values and not keeps:
-            values = {**values, "version_id": None, "chunks": 0}
-            if known is not None and known.version_id is not None:
-                batch.retired.append(known.version_id)
-        drafts = [draft.doc_id for draft in open_item.drafts if draft.place.record == record]
-        if record == "" and open_item.half_in is not None:
-            drafts.append(open_item.half_in.doc_id)
-        doc_id = known.doc_id if known is not None else next(iter(drafts), None)
-        batch.documents.append(DocumentChange(self._place(open_item, record), doc_id, values))
-
-    def _place(self, open_item: OpenItem, record: str) -> Place:
-        folder, name = open_item.item.folder, open_item.item.name
-        return Place(folder, name, record, key_of(self._rules.root, folder, name, record))
-
 
 def _between(draft: Draft, start: int, piece: Piece) -> str:
     """The text between the draft's last chunk and the one that begins at `start`; empty where they overlap."""
     kept = draft.tail[: max(piece.start - draft.text_end, 0)]
     return kept + piece.text[max(draft.text_end - piece.start, 0) : start - piece.start]
-
-
-def key_of(root: str, folder: str, name: str, record: str = "") -> str:
-    """A library document's key: named root, relative path, and the record inside the file."""
-    path = "/".join(part for part in (root, folder, name) if part)
-    return f"{path}#{record}" if record else path
-
-
-def _unique(record: str, seen: set[str]) -> str:
-    """Two records of a file with one id are two documents: nothing is lost silently."""
-    if record not in seen:
-        return record
-    number = 2
-    while f"{record}~{number}" in seen:
-        number += 1
-    return f"{record}~{number}"

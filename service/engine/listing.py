@@ -1,19 +1,22 @@
 """Compare a source with the ledger: what to add, update, leave and remove."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
 from service.core.guard import digest_of, may_delete
-from service.engine.intake import key_of
+from service.engine.known import Known
 from service.engine.lease import Lease
+from service.engine.open_item import key_of
 from service.errors import Refused
 from service.ledger import collections, documents, items, jobs
-from service.ledger.database import AnyRow, Ledger
+from service.ledger.database import Ledger
+from service.ledger.documents import KnownFile
 from service.ports import Folder, Source
 
 _FLUSH_ITEMS = 1000
 _FLUSH_SECONDS = 0.5
+_UNKNOWN: KnownFile = ("", "", "no stamp", "", "", 0)  # a stamp may be "": not to be trusted
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,69 +55,64 @@ class Listing:
             self.lease.hold(c)
             items.drop_pending(c, self.terms.job_id)
             jobs.note(c, self.terms.job_id, stage="list", total=None)
-            owned = documents.count_of(c, self.terms.source_id)
             # Before the walk: what is committed during it must not look as if it had vanished.
-            unseen_folders = documents.folders_of(c, self.terms.source_id)
+            counts = documents.folders_of(c, self.terms.source_id)
             generation = collections.of_source(c, self.terms.source_id).generation
-        self._walk(unseen_folders)
+        known = Known(self.ledger, self.terms.source_id, counts)
+        unseen_folders = set(counts)
+        self._walk(known, unseen_folders)
         for folder in unseen_folders:
             if not self._below_an_error(folder):
-                self._gone += self._known_names(folder, generation)
-        self._finish(owned)
+                names = [name for _, name, *_, since in known.files_in(folder) if since <= generation]
+                self._gone += _vanished(folder, names)
+        self._finish()
 
-    def _walk(self, unseen_folders: set[str]) -> None:
+    def _walk(self, known: Known, unseen_folders: set[str]) -> None:
         waiting = [""]
         while waiting:
             self.pulse()
             path = waiting.pop()
             # Known names first, for the same reason as above.
-            with self.ledger.read() as c:
-                known = documents.stamps_in(c, self.terms.source_id, path)
+            files = known.files_in(path, waiting)
             folder = self.source.scan(path, self.pulse)
             unseen_folders.discard(path)
             waiting += [f"{path}/{name}" if path else name for name in reversed(folder.subfolders)]
-            self._compare(folder, known)
+            self._compare(folder, files)
             self._flush(force=False)
 
-    def _compare(self, folder: Folder, known: dict[str, AnyRow]) -> None:
-        if not self.terms.fresh and folder.files == _sound(
-            known
-        ):  # the common case, much faster than one by one
-            self.unchanged += len(known)
-            known = {}
-        else:
-            self._compare_one_by_one(folder, known)
+    def _compare(self, folder: Folder, files: list[KnownFile]) -> None:
         self.discovered += len(folder.files)
+        if not self.terms.fresh and folder.files == _sound(
+            files
+        ):  # the common case, much faster than one by one
+            self.unchanged += len(files)
+            gone: Iterable[str] = ()
+        else:
+            known = {file[1]: file for file in files}
+            self._compare_one_by_one(folder, known)
+            gone = known
         if folder.error:
             self._errors[folder.path] = folder.error
             self._refuse_an_unreadable_root(folder)
         else:
-            self._gone += [{"folder": folder.path, "name": name, "stamp": ""} for name in known]
+            self._gone += _vanished(folder.path, gone)
 
-    def _compare_one_by_one(self, folder: Folder, known: dict[str, AnyRow]) -> None:
+    def _compare_one_by_one(self, folder: Folder, known: dict[str, KnownFile]) -> None:
         """Takes out of `known` what is there."""
         for name, stamp in folder.files.items():
-            before = known.pop(name, None)
-            if before is None or before.stamp != stamp or self.terms.fresh:
+            _, _, old_stamp, state, recipe, _ = known.pop(name, _UNKNOWN)
+            if old_stamp != stamp or self.terms.fresh or (state == "failed" and recipe != self.terms.recipe):
                 self._found.append({"folder": folder.path, "name": name, "stamp": stamp})
-            elif before.state != "failed":
-                self.unchanged += 1
-            elif before.recipe == self.terms.recipe:
+            elif state == "failed":
                 self.known_failed += 1
             else:
-                self._found.append({"folder": folder.path, "name": name, "stamp": stamp})
+                self.unchanged += 1
 
     def _refuse_an_unreadable_root(self, folder: Folder) -> None:
         if folder.path == "":
             raise Refused(
                 f"The source's root cannot be listed: {folder.error}. Check its path and permissions."
             )
-
-    def _known_names(self, folder: str, generation: int) -> list[dict[str, str]]:
-        with self.ledger.read() as c:
-            rows = documents.stamps_in(c, self.terms.source_id, folder).values()
-        names = [row.name for row in rows if row.generation <= generation]
-        return [{"folder": folder, "name": name, "stamp": ""} for name in names]
 
     def _below_an_error(self, folder: str) -> bool:
         return any(folder == bad or folder.startswith(bad + "/") for bad in self._errors)
@@ -132,14 +130,16 @@ class Listing:
                       known_failed=self.known_failed)  # fmt: skip
         self._found = []
 
-    def _finish(self, owned: int) -> None:
+    def _finish(self) -> None:
         self._flush(force=True)
         keys = (key_of(self.terms.root, gone["folder"], gone["name"]) for gone in self._gone)
         digest = digest_of(keys)
         count = len(self._gone)
-        allowed = may_delete(self.terms.deletes, count, owned, digest, self.terms.deletes_digest)
         with self.ledger.write() as c:
             self.lease.hold(c)
+            # Until this listing has ended nobody else adds to them or takes from them.
+            owned = documents.count_of(c, self.terms.source_id) if count else 0
+            allowed = may_delete(self.terms.deletes, count, owned, digest, self.terms.deletes_digest)
             if allowed:
                 items.add(c, self.terms.job_id, "delete", self._gone)
             withheld = None if allowed or not count else {"count": count, "digest": digest}
@@ -156,7 +156,11 @@ class Listing:
             )
 
 
-def _sound(known: dict[str, AnyRow]) -> dict[str, str] | None:
+def _sound(files: list[KnownFile]) -> dict[str, str] | None:
     """File name -> stamp; None when something failed last time, and the recipe decides."""
-    stamps = {name: stamp for name, stamp, state, *_ in known.values() if state != "failed"}
-    return stamps if len(stamps) == len(known) else None
+    stamps = {file[1]: file[2] for file in files if file[3] != "failed"}
+    return stamps if len(stamps) == len(files) else None
+
+
+def _vanished(folder: str, names: Iterable[str]) -> list[dict[str, str]]:
+    return [{"folder": folder, "name": name, "stamp": ""} for name in names]

@@ -26,7 +26,8 @@ def resolve(
     if real_roots and not around:
         raise BadRequest(f"{str(path)!r} is in none of the library roots ({_names(roots)}).")
     if not folder.is_dir():
-        raise BadRequest(f"{str(folder)!r} is not a folder that this service can see.")
+        what = ", but a file: name the folder it is in" if folder.is_file() else " that can be seen from here"
+        raise BadRequest(f"{str(folder)!r} is not a folder{what}.")
     innermost = max(around, key=lambda name: len(real_roots[name].parts), default=folder.name or "root")
     return folder, root or innermost
 

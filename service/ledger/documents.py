@@ -10,25 +10,34 @@ from service.ledger.schema import content_head, documents, literally, version_sp
 
 _WHERE_FROM = ("key", "source_id", "folder", "name", "record")
 
-# Built once: it is executed for every folder of a listing.
-_files_in = select(*(documents.c[name] for name in ("name", "stamp", "state", "recipe", "generation"))).where(
+KnownFile = tuple[str, str, str, str, str, int]  # folder, name, stamp, state, recipe, generation
+
+# Built once: it is executed for every few folders of a listing.
+_files_in = select(
+    *(documents.c[name] for name in ("folder", "name", "stamp", "state", "recipe", "generation"))
+).where(
     documents.c.source_id == bindparam("the_source"),
-    documents.c.folder == bindparam("the_folder"),
+    documents.c.folder.in_(bindparam("the_folders", expanding=True)),
     documents.c.record == "",
     documents.c.state != "deleted",
 )
 
 
-def stamps_in(c: Connection, source_id: int, folder: str) -> dict[str, AnyRow]:
-    """File name -> (name, stamp, state, recipe, generation) of every known file directly in a folder."""
-    found = c.execute(_files_in, {"the_source": source_id, "the_folder": folder}).all()
-    return {row[0]: row for row in found}  # by position: names cost more than the query
+def files_in(c: Connection, source_id: int, folders: Sequence[str]) -> dict[str, list[KnownFile]]:
+    """Folder -> every known file directly in it."""
+    found: dict[str, list[KnownFile]] = {folder: [] for folder in folders}
+    cursor = c.execute(_files_in, {"the_source": source_id, "the_folders": folders}).cursor
+    assert cursor is not None, "a SELECT has one"
+    for row in cursor.fetchall():  # as the driver has them: rows with names would take longer than the query
+        found[row[0]].append(row)
+    return found
 
 
-def folders_of(c: Connection, source_id: int) -> set[str]:
-    """Every folder in which the source has a known document."""
+def folders_of(c: Connection, source_id: int) -> dict[str, int]:
+    """Folder -> number of documents, for every folder in which the source has a known one."""
     known = (documents.c.source_id == source_id) & (documents.c.state != "deleted")
-    return set(c.execute(select(documents.c.folder).where(known).distinct()).scalars())
+    query = select(documents.c.folder, func.count()).where(known).group_by(documents.c.folder)
+    return {folder: count for folder, count in c.execute(query)}
 
 
 def count_of(c: Connection, source_id: int) -> int:

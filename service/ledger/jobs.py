@@ -182,8 +182,10 @@ def count(c: Connection, job_id: str, kind: str, deltas: Mapping[str, int], **ch
 
 def _in_the_way(c: Connection, collection_id: str, source_id: int) -> Conflict:
     other = unfinished_of(c, collection_id, source_id)
-    name = other.id if other is not None else "?"
-    return Conflict(f"Job {name} of this collection and source is not finished: resume or cancel it.")
+    name, state = (other.id, other.state) if other is not None else ("?", "not finished")
+    return Conflict(
+        f"Job {name} of this collection and source is {state}: resume it, cancel it, or wait for its end."
+    )
 
 
 def _set(c: Connection, row: AnyRow, kind: str = "state", **changes: Any) -> None:

@@ -241,7 +241,12 @@ def upgrade() -> None:
     op.create_index(
         "documents_by_content", "documents", [sa.literal_column("substr(content_sha256, 1, 8)")], unique=False
     )
-    op.create_index("documents_of_a_folder", "documents", ["source_id", "folder", "record"], unique=False)
+    op.create_index(
+        "documents_of_a_folder",
+        "documents",
+        ["source_id", "folder", "record", "name", "stamp", "state", "recipe", "generation"],
+        unique=False,
+    )
     op.create_index("one_document_per_key", "documents", ["collection_id", "key"], unique=True)
     op.create_table(
         "jobs",

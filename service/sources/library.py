@@ -21,8 +21,6 @@ def storable_name(name: str) -> str:
 
     So does every byte of a U+FFFD that the name itself has: different names stay different.
     """
-    if name.isascii():
-        return name
     return _NOT_TEXT.sub(lambda match: "".join(f"{_MARK}{byte:02X}" for byte in os.fsencode(match[0])), name)
 
 
@@ -38,6 +36,7 @@ class Library:
 
     def __init__(self, root: Path, include: tuple[str, ...] = (), exclude: tuple[str, ...] = ()) -> None:
         self._root, self._include, self._exclude = root, include, exclude
+        self._takes_all = not include and not exclude
 
     def scan(self, folder: str, pulse: Callable[[], None]) -> Folder:
         """List one folder; what cannot be listed says so in `error`. Raises Refused when there is no root."""
@@ -64,11 +63,12 @@ class Library:
         self, entry: os.DirEntry[str], path: str, files: dict[str, str], subfolders: list[str]
     ) -> str:
         """Returns why the entry could not be looked at, "" if it could."""
-        name = storable_name(entry.name)
+        # What is said of every file costs as much as the walk itself; these two calls are seldom needed.
+        name = entry.name if entry.name.isascii() else storable_name(entry.name)
         if entry.is_dir(follow_symlinks=False):
             if not self._matches(self._exclude, path, name):
                 subfolders.append(name)
-        elif self._wanted(path, name):
+        elif self._takes_all or self._wanted(path, name):
             try:
                 if entry.is_file():
                     files[name] = stamp_of(entry.stat())

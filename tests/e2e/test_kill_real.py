@@ -213,6 +213,7 @@ def test_the_whole_service_and_its_worker_are_killed(
 
 
 @pytest.mark.soak
+@pytest.mark.timeout(1200)
 def test_the_command_is_killed_many_times(run: Run, truth: Contents, chance: random.Random) -> None:
     assert kill_the_command(run, chance, 12) > 3
     run.start()
