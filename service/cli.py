@@ -107,8 +107,11 @@ def status(job: JobName = None, limit: Limit = 10, json: JsonFlag = False) -> No
     """Show a job, or all collections and the newest jobs."""
     from service import report
     from service.engine import collections
+    from service.engine.jobs import sweep
+    from service.engine.lease import Observer
 
     with open_jobs() as jobs:
+        sweep(jobs.ledger, Observer(), jobs.settings)  # a killed worker's job is not running any more
         if job is not None:
             show(jobs.get(job), report.show_job, json)
         else:

@@ -73,11 +73,10 @@ GUARDS = [
     Guard(
         name="the read of known names before a folder is listed",
         file="service/engine/listing.py",
-        text="                known = documents.stamps_in(c, self.terms.source_id, path)\n"
+        text="            files = known.files_in(path, waiting)\n"
         "            folder = self.source.scan(path, self.pulse)\n",
-        left="                folder = self.source.scan(path, self.pulse)\n"
-        "            with self.ledger.read() as c:\n"
-        "                known = documents.stamps_in(c, self.terms.source_id, path)\n",
+        left="            folder = self.source.scan(path, self.pulse)\n"
+        "            files = known.files_in(path, waiting)\n",
         test="tests/engine/test_meanwhile.py::"
         "test_what_is_committed_during_a_listing_is_not_taken_for_vanished[kept]",
     ),
@@ -97,7 +96,7 @@ FOUND_BY_KILLING = [  # what the tests of crashes have taught
         file="service/engine/intake.py",
         text='        if read.container:\n            open_item.seen.add("")\n',
         left='        if read.container:\n            open_item.seen.add("")\n'
-        '            self._change(open_item, "", {**facts, "state": "container"})\n',
+        '            open_item.change(self.batch, "", {**facts, "state": "container"})\n',
         test="tests/engine/test_half_done.py::test_records_are_in_before_their_file_counts_as_read",
     ),
     Guard(

@@ -90,11 +90,14 @@ class Jobs:
             return views.job_view(c, jobs.get(c, job_id))
 
     def find(self, order: Order) -> dict[str, Any] | None:
-        """The newest job of the order's collection and source."""
+        """The unfinished job of the order's collection and source, else the newest."""
         with self.ledger.read() as c:
             collection = collections.find(c, order.collection)
             source = collection and collections.find_source(c, collection.id, "library", order.root)
-            row = jobs.latest_of(c, collection.id, source.id) if collection and source else None
+            row = None
+            if collection and source:
+                unfinished = jobs.unfinished_of(c, collection.id, source.id)
+                row = unfinished or jobs.latest_of(c, collection.id, source.id)
             return None if row is None else views.job_view(c, row)
 
     def listing(

@@ -12,6 +12,7 @@ from service.ledger import segments
 from service.ledger.database import AnyRow
 
 _RATE_POINTS = 6
+_SURE_POINTS = 3
 _TIMES = ("created_at", "started_at", "updated_at", "wished_at", "finished_at")
 
 
@@ -43,8 +44,8 @@ def job_view(c: Connection, row: AnyRow) -> dict[str, Any]:
 def progress_of(c: Connection, row: AnyRow) -> dict[str, Any]:
     """Counts that only grow while a job runs; `total` is null until the listing is complete."""
     settled = row.done + row.unchanged + row.skipped + row.failed + row.known_failed
-    rate = _rate(c, row)
-    eta = eta_seconds(row.total, settled, rate)
+    rate, sure = _rate(c, row)
+    eta = eta_seconds(row.total, settled, rate) if sure else None
     return {
         "discovered": row.discovered,
         "total": row.total,
@@ -89,12 +90,14 @@ def event_view(row: AnyRow) -> dict[str, Any]:
     return {"type": row.type, "version": row.job_version, "at": row.at, "data": row.data}
 
 
-def _rate(c: Connection, row: AnyRow) -> float:
-    if row.state != State.RUNNING or row.started_at is None:
-        return 0.0
+def _rate(c: Connection, row: AnyRow) -> tuple[float, bool]:
+    """(Items a second since this attempt began, whether enough checkpoints say so to tell when it will end)."""
+    if row.state != State.RUNNING or row.leased_at is None:
+        return 0.0, False
     points = segments.list_checkpoints(c, row.collection_id, job_id=row.id, limit=_RATE_POINTS)
-    recent = [(datetime.fromisoformat(p.at), p.settled) for p in points if p.at >= row.started_at]
-    return rate_per_second(recent, datetime.fromisoformat(row.started_at), datetime.now(UTC))
+    recent = [(datetime.fromisoformat(p.at), p.settled) for p in points if p.at >= row.leased_at]
+    rate = rate_per_second(recent, datetime.fromisoformat(row.leased_at), datetime.now(UTC))
+    return rate, len(recent) >= _SURE_POINTS
 
 
 def _links(job_id: str) -> dict[str, str]:

@@ -82,8 +82,10 @@ class Worker:
         return Lease.take(self.tools.ledger, self.observer, job, folder, self.worker_id)
 
     def _note_waiting(self, job: AnyRow, code: str, message: str) -> None:
-        if job.state == State.QUEUED and (job.reason or {}).get("code") != code:
-            with self.tools.ledger.write() as c:
+        if (job.reason or {}).get("code") == code:
+            return
+        with self.tools.ledger.write() as c:
+            if jobs.get(c, job.id).state == State.QUEUED:  # not one that another worker has just taken
                 jobs.note(c, job.id, "waiting", reason={"code": code, "message": message})
 
     def _with_lease(self, job: AnyRow, lease: Lease) -> bool:
@@ -94,6 +96,7 @@ class Worker:
                 return False  # settled by somebody else a moment ago
             started = job.started_at or utc_now()
             changes = {"worker_id": self.worker_id, "attempt": job.attempt + 1, "started_at": started}
+            changes["leased_at"] = utc_now()
             job = jobs.apply(c, job, Fact.LEASED, reason=None, **changes)
         lease.watch(job.id)
         try:

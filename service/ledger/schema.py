@@ -130,6 +130,7 @@ jobs = Table(
     Column("paused_at_checkpoint", BigInteger),
     _now_text("created_at", nullable=False),
     _now_text("started_at"),
+    _now_text("leased_at"),  # of the present attempt
     _now_text("updated_at", nullable=False),
     _now_text("wished_at"),
     _now_text("finished_at"),

@@ -283,6 +283,7 @@ def upgrade() -> None:
         sa.Column("paused_at_checkpoint", sa.BigInteger(), nullable=True),
         sa.Column("created_at", sa.String(length=40), nullable=False),
         sa.Column("started_at", sa.String(length=40), nullable=True),
+        sa.Column("leased_at", sa.String(length=40), nullable=True),
         sa.Column("updated_at", sa.String(length=40), nullable=False),
         sa.Column("wished_at", sa.String(length=40), nullable=True),
         sa.Column("finished_at", sa.String(length=40), nullable=True),

@@ -10,7 +10,7 @@ from typing import Any
 from starlette.concurrency import run_in_threadpool
 
 MAX_AGE_SECONDS = 0.1
-_MOST_KEPT = 256  # keys; older looks are dropped beyond it
+MOST_KEPT = 256  # keys; older looks are dropped beyond it
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,5 +58,5 @@ class Snapshots:
         return Snapshot(value, self._etag(value), json.dumps(value, separators=(",", ":")).encode())
 
     def _drop_old(self) -> None:
-        if len(self._looks) > _MOST_KEPT:
+        if len(self._looks) > MOST_KEPT:
             self._looks = {key: look for key, look in self._looks.items() if look.is_fresh()}
