@@ -86,7 +86,7 @@ FOUND_BY_KILLING = [  # what the tests of crashes have taught
     Guard(
         name="the generation up to which names of vanished folders count",
         file="service/engine/listing.py",
-        text=" if row.generation <= generation",
+        text=" if since <= generation",
         left="",
         test="tests/engine/test_meanwhile.py::"
         "test_what_is_committed_during_a_listing_is_not_taken_for_vanished[gone]",

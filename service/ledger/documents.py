@@ -36,8 +36,8 @@ def files_in(c: Connection, source_id: int, folders: Sequence[str]) -> dict[str,
 def folders_of(c: Connection, source_id: int) -> dict[str, int]:
     """Folder -> number of documents, for every folder in which the source has a known one."""
     known = (documents.c.source_id == source_id) & (documents.c.state != "deleted")
-    query = select(documents.c.folder, func.count()).where(known).group_by(documents.c.folder)
-    return {folder: count for folder, count in c.execute(query)}
+    query = select(documents.c.folder, func.count().label("files")).where(known).group_by(documents.c.folder)
+    return {row.folder: row.files for row in c.execute(query)}
 
 
 def count_of(c: Connection, source_id: int) -> int:
