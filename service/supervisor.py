@@ -10,6 +10,8 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from uuid import uuid4
 
+from sqlalchemy.exc import SQLAlchemyError
+
 from service.engine.jobs import resume_interrupted, sweep, worker_lost
 from service.engine.lease import DEAD_SECONDS, Observer
 from service.engine.settings import EngineSettings
@@ -64,14 +66,17 @@ class Supervisor:
             sweep(self.ledger, observer, self.settings, self.worker_id)
             if resume:
                 resume_interrupted(self.ledger)
-        except TryAgain as error:
-            log.info("the ledger is busy: %s", error)
+        except (TryAgain, OSError, SQLAlchemyError) as error:  # the next round may find it better
+            log.warning("jobs could not be looked after: %s", error)
 
     async def _keep_a_worker(self) -> None:
         deaths = 0
         while True:
             started = time.monotonic()
-            status = await self._one_life(f"worker-{uuid4().hex[:12]}")
+            try:
+                status: int | str = await self._one_life(f"worker-{uuid4().hex[:12]}")
+            except OSError as error:  # no memory or process to spare, which is often why the last one died
+                status = str(error)
             deaths = 1 if time.monotonic() - started > STEADY_SECONDS else deaths + 1
             pause = min(FIRST_RESTART_SECONDS * 2 ** (deaths - 1), MOST_RESTART_SECONDS)
             log.warning("the worker ended with status %s; the next one starts in %s s", status, pause)
@@ -102,8 +107,8 @@ class Supervisor:
                 with self.ledger.write() as c:
                     workers.end(c, worker_id)
                 return
-            except TryAgain as error:
-                log.info("the ledger is busy: %s", error)
+            except (TryAgain, SQLAlchemyError) as error:
+                log.warning("the ledger does not take the news: %s", error)
                 time.sleep(SWEEP_SECONDS)
 
 

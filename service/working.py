@@ -87,6 +87,6 @@ def _sweep(worker: Worker) -> None:
     observer = Observer()
     while not worker.stop.wait(SWEEP_SECONDS):
         try:
-            sweep(worker.tools.ledger, observer, worker.tools.settings)
+            sweep(worker.tools.ledger, observer, worker.tools.settings, worker.worker_id)
         except TryAgain:
             continue  # the ledger is busy; the next round will do

@@ -85,9 +85,9 @@ GUARDS = [
 FOUND_BY_KILLING = [  # what the tests of crashes have taught
     Guard(
         name="the generation up to which names of vanished folders count",
-        file="service/engine/listing.py",
-        text=" if since <= generation",
-        left="",
+        file="service/ledger/documents.py",
+        text="where(mine, old)",
+        left="where(mine)",
         test="tests/engine/test_meanwhile.py::"
         "test_what_is_committed_during_a_listing_is_not_taken_for_vanished[gone]",
     ),

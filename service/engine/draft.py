@@ -1,12 +1,19 @@
 """What a worker has in hand: documents in the making, and the batch that the next commit takes."""
 
 import hashlib
+import json
 from collections.abc import Mapping
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 from typing import Any
 
 from service.ports import Float32Vector, Piece
+
+
+def described(piece: Piece) -> str:
+    """The hash of what is said of a document beside its text."""
+    said = json.dumps([piece.title, dict(piece.metadata)], sort_keys=True)
+    return hashlib.sha256(said.encode()).hexdigest()
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +35,7 @@ class Draft:
     title: str
     metadata: Mapping[str, str]
     content_sha256: str
+    described_sha256: str
     doc_id: int | None = None  # known, or given at the first commit
     is_new: bool = False  # the ledger has no row of the document yet
     old_version_id: int | None = None  # visible now, retired when this one is finished
@@ -51,7 +59,8 @@ class Draft:
     @classmethod
     def of(cls, item_id: int, place: Place, piece: Piece) -> "Draft":
         """A new draft from a document's first piece."""
-        return cls(item_id, place, piece.title, piece.metadata, piece.content_sha256)
+        content = piece.content_sha256
+        return cls(item_id, place, piece.title, piece.metadata, content, described(piece))
 
     @property
     def complete(self) -> bool:

@@ -40,6 +40,7 @@ _TICK_SECONDS = 0.1
 _KEEP_ROWS = 32  # a document of which an orderly stop has fewer rows starts again instead
 _LAST_RESULTS_SECONDS = 1.0
 _DELETES_AT_ONCE = 200
+_MOST_CHANGES = 1000  # of documents without vectors, in one commit: bounds its time and memory
 
 
 class Interrupted(Exception):
@@ -86,6 +87,9 @@ class Ingest:
 
     def work(self) -> None:
         """Settle every open item, removals last. Raises Interrupted, GaveUp, LeaseLost, TryAgain, Corrupt."""
+        with self.tools.ledger.read() as c:
+            if not items.open_count(c, self.job.id):
+                return
         started = time.monotonic()
         self._stage("embed")
         workers = self.job.options.get("workers") or self.tools.settings.parse_workers
@@ -203,7 +207,8 @@ class Ingest:
 
     def _take_in(self) -> None:
         assert self.feeder is not None
-        while len(self.intake.waiting) < MOST_WAITING:
+        batch = self.intake.batch
+        while len(self.intake.waiting) < MOST_WAITING and len(batch.documents) < _MOST_CHANGES:
             said = self.feeder.take()
             if said is None:
                 return
@@ -212,12 +217,13 @@ class Ingest:
     def _commit_if_due(self) -> None:
         intake = self.intake
         settled = max(len(intake.ready), len(intake.batch.outcomes))
+        changed = len(intake.batch.documents) >= _MOST_CHANGES
         dimensions = self.tools.embedder.space.dimensions
         full = segment_is_full(len(intake.embedded), dimensions, self.tools.settings.segment_rows)
         late = time.monotonic() - self.last_commit >= self.tools.settings.commit_seconds
         if full or late:
             self._commit(intake.take_batch(with_unfinished=True))
-        elif settled >= self.batch_size or intake.quiet or intake.postponed:
+        elif settled >= self.batch_size or changed or intake.quiet or intake.postponed:
             self._commit(intake.take_batch(with_unfinished=False))
 
     def _commit(self, batch: Batch) -> None:
@@ -271,10 +277,17 @@ class Ingest:
             self.check()
             with self.tools.ledger.read() as c:
                 found = items.next_pending(c, self.job.id, "delete", _DELETES_AT_ONCE, utc_now())
-                batch = removal_of(c, self.owner.source_id, found, self.source)
             if not found:
                 return
+            back = self._came_back(found)
+            with self.tools.ledger.read() as c:
+                batch = removal_of(c, self.owner.source_id, found, back, _MOST_CHANGES)
             self._commit(batch)
+
+    def _came_back(self, found: Sequence[AnyRow]) -> set[int]:
+        """Items whose files the source lists again: what its rules leave out has not come back."""
+        folders = {item.folder: self.source.scan(item.folder, self.check).files for item in found}
+        return {item.id for item in found if item.name in folders[item.folder]}
 
     def _stage(self, stage: str) -> None:
         with self.tools.ledger.write() as c:

@@ -5,7 +5,7 @@ from collections import deque
 from collections.abc import Callable, Mapping
 
 from service.core.stamp import settled_stamp
-from service.engine.draft import Batch, Draft, Outcome, Row
+from service.engine.draft import Batch, Draft, Outcome, Row, described
 from service.engine.open_item import OpenItem, Rules
 from service.engine.reuse import Reuse
 from service.errors import DocumentFailed, SkipDocument, TryAgain
@@ -161,7 +161,8 @@ class Intake:
 
     def _is_same(self, known: AnyRow, piece: Piece) -> bool:
         same_text = known.content_sha256 == piece.content_sha256 and known.recipe == self._rules.recipe
-        return known.state == "indexed" and same_text and not self._rules.fresh
+        same_words = known.described_sha256 == described(piece)
+        return known.state == "indexed" and same_text and same_words and not self._rules.fresh
 
     def _chunk(self, draft: Draft, ordinal: int, span: Span, piece: Piece) -> None:
         start, stop = span.start, span.stop

@@ -1,6 +1,7 @@
 """Use cases of jobs: create, ask, look, settle those whose worker is gone."""
 
 import hashlib
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -13,7 +14,7 @@ from service.core.job import Fact, State, Verb
 from service.core.space import Space
 from service.engine import collections as collection_cases
 from service.engine import views
-from service.engine.lease import Observer
+from service.engine.lease import BEAT_SECONDS, Observer
 from service.engine.settings import EngineSettings
 from service.errors import BadRequest, Conflict, IllegalMove, NotFound, TryAgain
 from service.ledger import collections, events, idempotency, items, jobs, leases, segments
@@ -165,11 +166,12 @@ class Jobs:
 def sweep(ledger: Ledger, observer: Observer, settings: EngineSettings, supervised: str = "") -> int:
     """Settle jobs whose worker is dead; any long-lived process may do it, often. Returns how many.
 
-    A supervisor leaves out its own worker, whose death it hears of itself: see `worker_lost`.
+    Of a `supervised` worker's death its supervisor hears (see `worker_lost`): the free lock settles nothing then.
+    Its silence does, since it may be frozen.
     """
     with ledger.read() as c:
-        held = [job for job in jobs.held(c) if not supervised or job.worker_id != supervised]
-    return sum(_settle_if_dead(ledger, observer, settings, job) for job in held)
+        held = jobs.held(c)
+    return sum(_settle_if_dead(ledger, observer, settings, job, job.worker_id != supervised) for job in held)
 
 
 def worker_lost(ledger: Ledger, worker_id: str) -> None:
@@ -194,14 +196,20 @@ def resume_interrupted(ledger: Ledger) -> int:
     return len(interrupted)
 
 
-def _settle_if_dead(ledger: Ledger, observer: Observer, settings: EngineSettings, job: AnyRow) -> bool:
+def _settle_if_dead(
+    ledger: Ledger, observer: Observer, settings: EngineSettings, job: AnyRow, by_lock: bool
+) -> bool:
     folder = settings.folder(job.collection)
     try:
         with ledger.read() as c:  # most are alive, and looking takes a while: not under the write lock
-            if not _is_abandoned(c, observer, folder, job.id):
+            if not _is_abandoned(c, observer, folder, job.id, by_lock):
                 return False
+        asked = time.monotonic()
         with ledger.write() as c:
-            if not _is_abandoned(c, observer, folder, job.id):
+            # Where we had to wait for the ledger, so had a worker with its beat: it goes first.
+            if time.monotonic() - asked > BEAT_SECONDS or not _is_abandoned(
+                c, observer, folder, job.id, by_lock
+            ):
                 return False
             _fence(c, job)
             message = "its worker is gone; resume to go on from the last checkpoint"
@@ -211,12 +219,12 @@ def _settle_if_dead(ledger: Ledger, observer: Observer, settings: EngineSettings
         return False
 
 
-def _is_abandoned(c: Connection, observer: Observer, folder: Path, job_id: str) -> bool:
+def _is_abandoned(c: Connection, observer: Observer, folder: Path, job_id: str, by_lock: bool) -> bool:
     job = jobs.get(c, job_id)
     if job.state not in (State.RUNNING, State.PAUSING):
         return False
     lease = leases.read(c, job.collection_id)
-    return lease.job_id != job.id or observer.is_dead(c, job.collection_id, folder)
+    return lease.job_id != job.id or observer.is_dead(c, job.collection_id, folder, by_lock)
 
 
 def _fence(c: Connection, job: AnyRow) -> None:

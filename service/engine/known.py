@@ -4,7 +4,6 @@ from collections.abc import Mapping, Sequence
 
 from service.ledger import documents
 from service.ledger.database import Ledger
-from service.ledger.documents import KnownFile
 
 _FILES_AHEAD = 1_000  # so many rows at most, unless one folder has more
 _FOLDERS_AHEAD = 50
@@ -16,14 +15,14 @@ class Known:
     def __init__(self, ledger: Ledger, source_id: int, counts: Mapping[str, int]) -> None:
         """`counts`: folder -> known files in it; a folder that is not there has none."""
         self._ledger, self._source_id, self._counts = ledger, source_id, counts
-        self._read: dict[str, list[KnownFile]] = {}
+        self._read: dict[str, dict[str, str]] = {}
 
-    def files_in(self, folder: str, waiting: Sequence[str] = ()) -> list[KnownFile]:
-        """The files known before now; `waiting`: the folders that are asked for next, the first of them last."""
+    def files_in(self, folder: str, waiting: Sequence[str] = ()) -> dict[str, str]:
+        """File name -> stamp, as of before now; `waiting`: the folders asked for next, the first of them last."""
         if folder not in self._read and folder in self._counts:
             with self._ledger.read() as c:
                 self._read |= documents.files_in(c, self._source_id, [folder, *self._next(folder, waiting)])
-        return self._read.pop(folder, [])
+        return self._read.pop(folder, {})
 
     def _next(self, folder: str, waiting: Sequence[str]) -> list[str]:
         chosen: list[str] = []

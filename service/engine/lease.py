@@ -16,6 +16,7 @@ from service.ledger.database import AnyRow, Ledger
 DEAD_SECONDS = 15.0  # without a beat, on the observer's own monotonic clock
 BEAT_SECONDS = 3.0
 WISH_SECONDS = 0.2
+MOST_UNWATCHED_SECONDS = 5.0  # that count between two looks of an observer
 _LOCK_TRIES = 5
 
 
@@ -24,7 +25,7 @@ class Observer:
     """Watches the beats of other holders with this process's monotonic clock; nobody's wall clock counts."""
 
     dead_seconds: float = DEAD_SECONDS
-    _seen: dict[str, tuple[int, int, float]] = field(default_factory=dict)
+    _seen: dict[str, tuple[int, int, float, float]] = field(default_factory=dict)
 
     def is_free(self, lease: AnyRow, has_lock: bool) -> bool:
         """Whether the lease may be taken; `has_lock`: this process holds the folder's lock just now."""
@@ -35,20 +36,22 @@ class Observer:
         if has_lock and lease.lock_host == boot_id():
             return True
         now = time.monotonic()
-        token, beat, since = self._seen.get(lease.collection_id, (-1, -1, now))
+        token, beat, looked, silent = self._seen.get(lease.collection_id, (-1, -1, now, 0.0))
+        # Time in which nobody watched does not count: what froze the holder may have frozen the observer too.
+        silent += min(now - looked, MOST_UNWATCHED_SECONDS)
         if (token, beat) != (lease.token, lease.beat):
-            since = now
-            self._seen[lease.collection_id] = (lease.token, lease.beat, now)
-        return now - since >= self.dead_seconds
+            silent = 0.0
+        self._seen[lease.collection_id] = (lease.token, lease.beat, now, silent)
+        return silent >= self.dead_seconds
 
-    def is_dead(self, c: Connection, collection_id: str, folder: Path) -> bool:
-        """Whether nobody alive holds the lease."""
+    def is_dead(self, c: Connection, collection_id: str, folder: Path, by_lock: bool = True) -> bool:
+        """Whether nobody alive holds the lease; without `by_lock` only its silence can tell."""
         try:
             lock = _lock(folder)
         except OSError:
             lock = None  # a folder that this process may not write to: the beat alone has to tell
         try:
-            return self.is_free(leases.read(c, collection_id), lock is not None)
+            return self.is_free(leases.read(c, collection_id), by_lock and lock is not None)
         finally:
             _unlock(lock)
 

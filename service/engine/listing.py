@@ -11,12 +11,10 @@ from service.engine.open_item import key_of
 from service.errors import Refused
 from service.ledger import collections, documents, items, jobs
 from service.ledger.database import Ledger
-from service.ledger.documents import KnownFile
 from service.ports import Folder, Source
 
 _FLUSH_ITEMS = 1000
 _FLUSH_SECONDS = 0.5
-_UNKNOWN: KnownFile = ("", "", "no stamp", "", "", 0)  # a stamp may be "": not to be trusted
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,13 +56,11 @@ class Listing:
             # Before the walk: what is committed during it must not look as if it had vanished.
             counts = documents.folders_of(c, self.terms.source_id)
             generation = collections.of_source(c, self.terms.source_id).generation
-        known = Known(self.ledger, self.terms.source_id, counts)
         unseen_folders = set(counts)
-        self._walk(known, unseen_folders)
+        self._walk(Known(self.ledger, self.terms.source_id, counts), unseen_folders)
         for folder in unseen_folders:
             if not self._below_an_error(folder):
-                names = [name for _, name, *_, since in known.files_in(folder) if since <= generation]
-                self._gone += _vanished(folder, names)
+                self._gone += _vanished(folder, self._known_names(folder, generation))
         self._finish()
 
     def _walk(self, known: Known, unseen_folders: set[str]) -> None:
@@ -80,39 +76,41 @@ class Listing:
             self._compare(folder, files)
             self._flush(force=False)
 
-    def _compare(self, folder: Folder, files: list[KnownFile]) -> None:
+    def _compare(self, folder: Folder, known: dict[str, str]) -> None:
         self.discovered += len(folder.files)
-        if not self.terms.fresh and folder.files == _sound(
-            files
-        ):  # the common case, much faster than one by one
-            self.unchanged += len(files)
-            gone: Iterable[str] = ()
-        else:
-            known = {file[1]: file for file in files}
-            self._compare_one_by_one(folder, known)
-            gone = known
         if folder.error:
             self._errors[folder.path] = folder.error
             self._refuse_an_unreadable_root(folder)
-        else:
-            self._gone += _vanished(folder.path, gone)
+        if folder.files == known and not self.terms.fresh:  # the common case, much faster than file by file
+            self.unchanged += len(known)
+            return
+        self._compare_files(folder, known)
+        if not folder.error:
+            self._gone += _vanished(folder.path, [name for name in known if name not in folder.files])
 
-    def _compare_one_by_one(self, folder: Folder, known: dict[str, KnownFile]) -> None:
-        """Takes out of `known` what is there."""
+    def _compare_files(self, folder: Folder, known: dict[str, str]) -> None:
+        failed = self._failed(folder.path) if "" in known.values() else {}
         for name, stamp in folder.files.items():
-            _, _, old_stamp, state, recipe, _ = known.pop(name, _UNKNOWN)
-            if old_stamp != stamp or self.terms.fresh or (state == "failed" and recipe != self.terms.recipe):
-                self._found.append({"folder": folder.path, "name": name, "stamp": stamp})
-            elif state == "failed":
+            if known.get(name) == stamp and not self.terms.fresh:
+                self.unchanged += 1
+            elif failed.get(name) == (stamp, self.terms.recipe) and not self.terms.fresh:
                 self.known_failed += 1
             else:
-                self.unchanged += 1
+                self._found.append({"folder": folder.path, "name": name, "stamp": stamp})
 
     def _refuse_an_unreadable_root(self, folder: Folder) -> None:
         if folder.path == "":
             raise Refused(
                 f"The source's root cannot be listed: {folder.error}. Check its path and permissions."
             )
+
+    def _failed(self, folder: str) -> dict[str, tuple[str, str]]:
+        with self.ledger.read() as c:
+            return documents.failed_in(c, self.terms.source_id, folder)
+
+    def _known_names(self, folder: str, generation: int) -> list[str]:
+        with self.ledger.read() as c:
+            return documents.names_in(c, self.terms.source_id, folder, generation)
 
     def _below_an_error(self, folder: str) -> bool:
         return any(folder == bad or folder.startswith(bad + "/") for bad in self._errors)
@@ -130,19 +128,31 @@ class Listing:
                       known_failed=self.known_failed)  # fmt: skip
         self._found = []
 
+    def _weighed(self) -> tuple[int, int]:
+        """Documents that would go, and all that the source owns: a file of records is as many as it has records."""
+        if not self._gone:
+            return 0, 0
+        names: dict[str, set[str]] = {}
+        for gone in self._gone:
+            names.setdefault(gone["folder"], set()).add(gone["name"])
+        source_id = self.terms.source_id
+        with (
+            self.ledger.read() as c
+        ):  # until this listing has ended nobody else adds to them or takes from them
+            count = sum(documents.count_of_files(c, source_id, folder, names[folder]) for folder in names)
+            return count, documents.count_of(c, source_id)
+
     def _finish(self) -> None:
         self._flush(force=True)
         keys = (key_of(self.terms.root, gone["folder"], gone["name"]) for gone in self._gone)
         digest = digest_of(keys)
-        count = len(self._gone)
+        count, owned = self._weighed()
         with self.ledger.write() as c:
             self.lease.hold(c)
-            # Until this listing has ended nobody else adds to them or takes from them.
-            owned = documents.count_of(c, self.terms.source_id) if count else 0
             allowed = may_delete(self.terms.deletes, count, owned, digest, self.terms.deletes_digest)
             if allowed:
                 items.add(c, self.terms.job_id, "delete", self._gone)
-            withheld = None if allowed or not count else {"count": count, "digest": digest}
+            withheld = None if allowed or not self._gone else {"count": count, "digest": digest}
             unreadable = None
             if self._errors:
                 unreadable = {"count": len(self._errors), "folders": dict(list(self._errors.items())[:20])}
@@ -154,12 +164,6 @@ class Listing:
                 deletes_withheld=withheld,
                 folders_unreadable=unreadable,
             )
-
-
-def _sound(files: list[KnownFile]) -> dict[str, str] | None:
-    """File name -> stamp; None when something failed last time, and the recipe decides."""
-    stamps = {file[1]: file[2] for file in files if file[3] != "failed"}
-    return stamps if len(stamps) == len(files) else None
 
 
 def _vanished(folder: str, names: Iterable[str]) -> list[dict[str, str]]:

@@ -13,8 +13,9 @@ from service.ports import Float32Vector
 class Recall:
     """Called once per draft: takes up an unfinished version, and teaches `Reuse` the vectors of older ones."""
 
-    def __init__(self, ledger: Ledger, state: CollectionState, recipe: str) -> None:
-        self._ledger, self._state, self._recipe = ledger, state, recipe
+    def __init__(self, ledger: Ledger, state: CollectionState, recipe: str, fresh: bool) -> None:
+        """`fresh`: stored vectors are not used again; they may be why everything is to be done again."""
+        self._ledger, self._state, self._recipe, self._fresh = ledger, state, recipe, fresh
         self._reuse: Reuse | None = None
         self.abandoned: list[int] = []
 
@@ -38,7 +39,8 @@ class Recall:
                 _take_up(draft, version)
             else:
                 useless.append(version.version_id)
-        self._learn(old)
+        if not self._fresh:
+            self._learn(old)
         return useless
 
     def _learn(self, versions: list[AnyRow]) -> None:

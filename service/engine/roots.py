@@ -34,8 +34,8 @@ def resolve(
 
 def _base(real_roots: Mapping[str, Path], root: str | None, path: str | Path | None) -> Path | None:
     """The configured root at which `path` begins; None: it is absolute and only has to be in any of them."""
-    if root is not None and (not root.strip("/.") or not root.isprintable() or len(root) > 200):
-        raise BadRequest(f"{root!r} cannot name a root: use 1 to 200 printable characters.")
+    if root is not None and (not root.strip(".") or "/" in root or not root.isprintable() or len(root) > 200):
+        raise BadRequest(f"{root!r} cannot name a root: use 1 to 200 printable characters without a slash.")
     if root is not None and root in real_roots:
         return real_roots[root]
     if path is not None and Path(path).is_absolute():

@@ -68,7 +68,12 @@ class Tenure:
             self._tools,
             self._lease,
             self._committer,
-            Recall(self._tools.ledger, self._state, self._owner.recipe),
+            Recall(
+                self._tools.ledger,
+                self._state,
+                self._owner.recipe,
+                self._job.options.get("mode") == "fresh",
+            ),
             self._job,
             self._owner,
             self._tools.open_source(self._job),

@@ -35,17 +35,31 @@ class Worker:
 
     def run(self) -> None:
         """Work until `stop` is set."""
-        next_beat = 0.0
+        next_beat, unsaid = 0.0, False
         while not self.stop.is_set():
             try:
+                if unsaid:
+                    self._let_go()
+                    unsaid = False
                 if time.monotonic() >= next_beat:
                     self._beat()
                     next_beat = time.monotonic() + BEAT_SECONDS
                 if self.take_one():
                     continue
-            except TryAgain as error:  # the ledger is busy or full; a job that was in hand is swept up
+            except TryAgain as error:  # the ledger is busy or full
+                unsaid = True
                 log.warning("the ledger does not take what the worker has to say: %s", error)
             self.stop.wait(IDLE_SECONDS)
+
+    def _let_go(self) -> None:
+        """Hold what was in hand when the ledger did not listen: this worker lives, and will go on with it."""
+        reason = {"code": "ledger_busy", "message": "the ledger did not take what its worker had to say"}
+        with self.tools.ledger.write() as c:
+            for job in jobs.held(c):
+                if job.worker_id == self.worker_id and job.state != State.CANCELLING:
+                    items.take_back_all(c, job.id)
+                    running = job.state == State.RUNNING
+                    jobs.apply(c, job, Fact.HELD, reason=reason if running else None, stage="")
 
     def _beat(self) -> None:
         with self.tools.ledger.write() as c:
@@ -154,4 +168,7 @@ class Worker:
 
 def _is_due(job: AnyRow) -> bool:
     retry_at = (job.reason or {}).get("retry_at")
-    return retry_at is None or retry_at <= utc_now()
+    if retry_at is None or retry_at <= utc_now():
+        return True
+    # Further away than any hold lasts: the clock has been set back since.
+    return datetime.fromisoformat(retry_at) > datetime.now(UTC) + timedelta(seconds=2 * HOLD_SECONDS)

@@ -17,6 +17,7 @@ Data = bytes | memoryview
 
 _BLOCK_BYTES = 1 << 20
 _FULL = {errno.ENOSPC, errno.EDQUOT}
+_UNREADABLE = {errno.EIO, errno.EUCLEAN, errno.EBADMSG}  # what a dying disk says
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,6 +130,10 @@ def verify(root: Path, stored: StoredFile) -> Path:
         digest, size = hash_file(path)
     except FileNotFoundError as error:
         raise Corrupt(path, stored.sha256, "no file") from error
+    except OSError as error:
+        if error.errno not in _UNREADABLE:
+            raise
+        raise Corrupt(path, stored.sha256, str(error)) from error
     if (digest, size) != (stored.sha256, stored.bytes):
         raise Corrupt(path, f"{stored.sha256} ({stored.bytes} bytes)", f"{digest} ({size} bytes)")
     return path

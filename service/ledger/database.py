@@ -112,4 +112,6 @@ def _translated() -> Iterator[None]:
             raise TryAgain("ledger_busy", text) from error
         if "full" in text:
             raise TryAgain("disk_low", text) from error
+        if error.connection_invalidated or "disk I/O" in text or "unable to open" in text:
+            raise TryAgain("ledger_unavailable", text) from error
         raise

@@ -1,20 +1,18 @@
 """Documents and their versions, as the last commit left them."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Container, Iterator, Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import Connection, bindparam, func, insert, select, update
+from sqlalchemy import ColumnElement, Connection, bindparam, case, func, insert, select, update
 
 from service.ledger.database import AnyRow
 from service.ledger.schema import content_head, documents, literally, version_spans, versions
 
 _WHERE_FROM = ("key", "source_id", "folder", "name", "record")
 
-KnownFile = tuple[str, str, str, str, str, int]  # folder, name, stamp, state, recipe, generation
-
 # Built once: it is executed for every few folders of a listing.
 _files_in = select(
-    *(documents.c[name] for name in ("folder", "name", "stamp", "state", "recipe", "generation"))
+    documents.c.folder, documents.c.name, case((documents.c.state == "failed", ""), else_=documents.c.stamp)
 ).where(
     documents.c.source_id == bindparam("the_source"),
     documents.c.folder.in_(bindparam("the_folders", expanding=True)),
@@ -23,14 +21,32 @@ _files_in = select(
 )
 
 
-def files_in(c: Connection, source_id: int, folders: Sequence[str]) -> dict[str, list[KnownFile]]:
-    """Folder -> every known file directly in it."""
-    found: dict[str, list[KnownFile]] = {folder: [] for folder in folders}
+def files_in(c: Connection, source_id: int, folders: Sequence[str]) -> dict[str, dict[str, str]]:
+    """Folder -> file name -> stamp of every known file directly in it; "" for a file that failed."""
+    found: dict[str, dict[str, str]] = {folder: {} for folder in folders}
     cursor = c.execute(_files_in, {"the_source": source_id, "the_folders": folders}).cursor
     assert cursor is not None, "a SELECT has one"
-    for row in cursor.fetchall():  # as the driver has them: rows with names would take longer than the query
-        found[row[0]].append(row)
+    for (
+        folder,
+        name,
+        stamp,
+    ) in cursor.fetchall():  # the driver's own: richer rows would take longer than the query
+        found[folder][name] = stamp
     return found
+
+
+def failed_in(c: Connection, source_id: int, folder: str) -> dict[str, tuple[str, str]]:
+    """File name -> (stamp, recipe) of every file directly in a folder that failed."""
+    mine = _in_folder(source_id, folder) & (documents.c.state == "failed")
+    found = c.execute(select(documents.c.name, documents.c.stamp, documents.c.recipe).where(mine))
+    return {row.name: (row.stamp, row.recipe) for row in found}
+
+
+def names_in(c: Connection, source_id: int, folder: str, generation: int) -> list[str]:
+    """Every file directly in a folder that was known at `generation`."""
+    mine = _in_folder(source_id, folder) & (documents.c.state != "deleted")
+    old = documents.c.generation <= generation
+    return list(c.execute(select(documents.c.name).where(mine, old)).scalars())
 
 
 def folders_of(c: Connection, source_id: int) -> dict[str, int]:
@@ -44,6 +60,14 @@ def count_of(c: Connection, source_id: int) -> int:
     """How many documents, containers aside, the source owns that are not deleted."""
     mine = (documents.c.source_id == source_id) & documents.c.state.not_in(("deleted", "container"))
     return c.execute(select(func.count()).select_from(documents).where(mine)).scalar_one()
+
+
+def count_of_files(c: Connection, source_id: int, folder: str, names: Container[str]) -> int:
+    """How many documents these files of one folder have, containers aside and records included."""
+    mine = (documents.c.source_id == source_id) & (documents.c.folder == folder)
+    mine &= documents.c.state.not_in(("deleted", "container"))
+    query = select(documents.c.name, func.count()).where(mine).group_by(documents.c.name)
+    return sum(row[1] for row in c.execute(query) if row[0] in names)
 
 
 def count_by_state(c: Connection, collection_id: str) -> dict[str, int]:
@@ -182,6 +206,11 @@ def live_versions(c: Connection, collection_id: str) -> Iterator[AnyRow]:
     yield from c.execute(
         select(versions, *(documents.c[name] for name in _WHERE_FROM)).select_from(joined).where(visible)
     )
+
+
+def _in_folder(source_id: int, folder: str) -> ColumnElement[bool]:
+    same = (documents.c.source_id == source_id) & (documents.c.folder == folder)
+    return same & (documents.c.record == "")
 
 
 def _by_columns(rows: Sequence[Mapping[str, Any]]) -> dict[tuple[str, ...], list[Mapping[str, Any]]]:

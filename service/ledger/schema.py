@@ -194,6 +194,7 @@ documents = Table(
     Column("content_sha256", String(64), nullable=False, server_default=""),
     Column("recipe", String(16), nullable=False, server_default=""),
     Column("title", Text),
+    Column("described_sha256", String(64), nullable=False, server_default=""),  # of title and metadata
     Column("version_id", BigInteger),
     _count("chunks"),
     _count("bytes"),

@@ -222,6 +222,7 @@ def upgrade() -> None:
         sa.Column("file_sha256", sa.String(length=64), server_default="", nullable=False),
         sa.Column("content_sha256", sa.String(length=64), server_default="", nullable=False),
         sa.Column("recipe", sa.String(length=16), server_default="", nullable=False),
+        sa.Column("described_sha256", sa.String(length=64), server_default="", nullable=False),
         sa.Column("title", sa.Text(), nullable=True),
         sa.Column("version_id", sa.BigInteger(), nullable=True),
         sa.Column("chunks", sa.BigInteger(), server_default="0", nullable=False),
