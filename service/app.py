@@ -135,7 +135,7 @@ def open_tools(settings: Settings, ledger: Ledger) -> Iterator["Tools"]:
     embedder = LlamaPool(model.path, model.space, _number(settings.embedding.children))
 
     def open_source(job: AnyRow) -> Library:
-        return Library(Path(job.path), ingestion.include, ingestion.exclude)
+        return Library(Path(job.path), ingestion.include, ingestion.exclude, never=settings.data_dir)
 
     with ledger.write() as c:
         store_id = store_identity(c).store_id

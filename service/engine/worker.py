@@ -13,10 +13,12 @@ from service.engine.tenure import Tenure
 from service.engine.tools import Tools
 from service.errors import BadRequest, Corrupt, LeaseLost, Refused, TryAgain
 from service.index.files import make_folder
-from service.ledger import items, jobs, metrics, segments, workers
+from service.ledger import events, items, jobs, metrics, segments, workers
 from service.ledger.database import AnyRow, utc_now
 
 IDLE_SECONDS = 0.25
+EVENT_DAYS = 7  # that what happened can be replayed
+CLEANING_SECONDS = 3600.0
 BEAT_SECONDS = 5.0  # between an idle worker's signs of life; at work the lease gives them
 HOLD_SECONDS = 10.0  # until a job that waits for a passing condition is tried again
 MOST_LOSSES = 3  # unexpected ends without a commit in between
@@ -32,6 +34,7 @@ class Worker:
     worker_id: str
     stop: Event
     observer: Observer = field(default_factory=Observer)
+    next_cleaning: float = 0.0  # monotonic
 
     def run(self) -> None:
         """Work until `stop` is set."""
@@ -64,6 +67,10 @@ class Worker:
     def _beat(self) -> None:
         with self.tools.ledger.write() as c:
             workers.beat(c, self.worker_id)
+            if time.monotonic() >= self.next_cleaning:
+                horizon = datetime.now(UTC) - timedelta(days=EVENT_DAYS)
+                events.forget_before(c, horizon.isoformat(timespec="microseconds"))
+                self.next_cleaning = time.monotonic() + CLEANING_SECONDS
 
     def take_one(self) -> bool:
         """Take the first job that can be taken, and see it through; False when there is none."""

@@ -34,8 +34,15 @@ def name_on_disk(name: str) -> str:
 class Library:
     """A folder tree below one root; links to files are followed, links to folders are not (they may loop)."""
 
-    def __init__(self, root: Path, include: tuple[str, ...] = (), exclude: tuple[str, ...] = ()) -> None:
-        self._root, self._include, self._exclude = root, include, exclude
+    def __init__(
+        self,
+        root: Path,
+        include: tuple[str, ...] = (),
+        exclude: tuple[str, ...] = (),
+        never: Path | None = None,
+    ) -> None:
+        """`never` is a folder that is passed over wherever it stands: the service's own data."""
+        self._root, self._include, self._exclude, self._never = root, include, exclude, never
         self._takes_all = not include and not exclude
 
     def scan(self, folder: str, pulse: Callable[[], None]) -> Folder:
@@ -66,7 +73,7 @@ class Library:
         # What is said of every file costs as much as the walk itself; these two calls are seldom needed.
         name = entry.name if entry.name.isascii() else storable_name(entry.name)
         if entry.is_dir(follow_symlinks=False):
-            if not self._matches(self._exclude, path, name):
+            if not self._matches(self._exclude, path, name) and not self._is_never(entry):
                 subfolders.append(name)
         elif self._takes_all or self._wanted(path, name):
             try:
@@ -78,6 +85,10 @@ class Library:
                 if not entry.is_symlink():  # a link that leads nowhere, or round in a circle, is no document
                     return error.strerror or str(error)
         return ""
+
+    def _is_never(self, entry: os.DirEntry[str]) -> bool:
+        never = self._never
+        return never is not None and entry.name == never.name and os.path.samefile(entry.path, never)
 
     def _wanted(self, path: str, name: str) -> bool:
         included = not self._include or self._matches(self._include, path, name)

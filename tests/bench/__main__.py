@@ -1,4 +1,4 @@
-"""All benchmarks, one after the other: `python -m tests.bench [--quick]`. They print, and never fail for being slow."""
+"""All benchmarks in turn: `python -m tests.bench [--quick]`. They print, and never fail for being slow."""
 
 import argparse
 import importlib.util

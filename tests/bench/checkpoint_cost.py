@@ -1,9 +1,10 @@
 """What a checkpoint costs in a large and in a small collection: `python -m tests.bench.checkpoint_cost`.
 
-Time: of the whole commit, to the published manifest. Bytes: all that the process hands to the kernel meanwhile (segment,
-commit record, manifest, SQLite's log, and what SQLite copies from the log into the database), from /proc/self/io. The copying
-comes once in some commits, so bytes are compared by their means and times by their medians. Merges are done between the
-measurements. The two kinds take turns: what one leaves to the disk to write would slow down the other otherwise.
+Time: of the whole commit, to the published manifest. Bytes: all that the process hands to the kernel meanwhile
+(segment, commit record, manifest, SQLite's log, and what SQLite copies from the log into the database), from
+/proc/self/io. The copying comes once in some commits, so bytes are compared by their means and times by their medians.
+Merges are done between the measurements. The two kinds take turns: what one leaves to the disk to write would slow
+down the other otherwise.
 """
 
 import statistics

@@ -1,4 +1,4 @@
-"""`tidestone ingest` of real text beside the bare embedder pool on the same chunks: `python -m tests.bench.end_to_end`.
+"""`tidestone ingest` of real text beside the bare pool on the same chunks: `python -m tests.bench.end_to_end`.
 
 Both begin without children: loading the model is in both times. The command's own start and end (imports, ledger,
 summary) are shown apart.
@@ -37,7 +37,7 @@ def bare_pool(texts: list[str], tokens: int) -> float:
 def main() -> None:
     given = arguments(__doc__, rounds=3, characters=2_500_000)
     if given.quick:
-        given.rounds, given.characters = 1, 300_000
+        given.rounds, given.characters = 1, min(given.characters, 300_000)
     with tempfile.TemporaryDirectory() as made:
         place = workplace(Path(made))
         files = write_library(place.library, given.characters)

@@ -1,7 +1,7 @@
 """Memory of the service while it ingests a 20 MB text and many files: `python -m tests.bench.memory`.
 
-PSS (memory that processes share is divided among them), sampled a few times a second; the highest sums and shares count. No
-search is made: the API process loads neither the model nor FAISS before one.
+PSS (memory that processes share is divided among them), sampled a few times a second; the highest sums and shares
+count. No search is made: the API process loads neither the model nor FAISS before one.
 """
 
 import tempfile

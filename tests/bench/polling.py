@@ -1,7 +1,7 @@
 """What 50 pollers find, and what they cost, while a job embeds: `python -m tests.bench.polling`.
 
-Windows with and without pollers take turns. The rate of a window is that between its first and its last checkpoint: checkpoints are
-small here, so that there are many. The pollers themselves run in this process, on the same cores.
+Windows with and without pollers take turns. The rate of a window is that between its first and its last checkpoint:
+checkpoints are small here, so that there are many. The pollers themselves run in this process, on the same cores.
 """
 
 import asyncio
@@ -19,7 +19,7 @@ _BATCH_SIZE = 5
 
 
 def quiet(service: Service, job_id: str, seconds: int) -> float:
-    """Tokens per second while nobody polls; only the first and the last second are looked at."""
+    """Tokens per second while nobody polls between two checkpoints."""
     before = _checkpoint(service, job_id)
     time.sleep(seconds)
     return _rate(before, _checkpoint(service, job_id))

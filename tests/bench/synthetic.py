@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from concurrent.futures import Future
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import accumulate
 from pathlib import Path
 
 import numpy as np
@@ -23,7 +24,7 @@ from service.index.files import make_folder
 from service.ledger import items, jobs
 from service.ledger.database import Ledger, sqlite_url, store_identity
 from service.ledger.migrate import migrate
-from service.ports import Float32Vector
+from service.ports import Float32Vector, Piece
 
 DIMENSIONS = 384
 SPACE = Space("synthetic", "float", DIMENSIONS, "mean", True, "", "", 512)
@@ -104,18 +105,17 @@ def _begin(ledger: Ledger, settings: EngineSettings) -> Grown:
 
 def _add_document(batch: Batch, item_id: int, name: str, vectors: Float32Vector) -> None:
     digest = hashlib.sha256(name.encode()).hexdigest()
-    draft = Draft(item_id, Place("made", name, "", f"bench/made/{name}"), name, {"filename": name}, digest)
+    texts = [f"{name} {ordinal} {_TEXT}" for ordinal in range(len(vectors))]
+    ends = list(accumulate(map(len, texts)))
+    piece = Piece("", name, {"filename": name}, digest, 0, "".join(texts), 0, (), True)
+    draft = Draft.of(item_id, Place("made", name, "", f"bench/made/{name}"), piece)
     draft.chunks = draft.embedded = len(vectors)
     draft.stamp, draft.file_sha256, draft.committed_prefix = "1:1:1:1", digest, digest
     draft.ended = True
-    at = 0
-    for ordinal, vector in enumerate(vectors):
-        text = f"{name} {ordinal} {_TEXT}"
+    for ordinal, (text, end, vector) in enumerate(zip(texts, ends, vectors, strict=True)):
         future: Future[Float32Vector] = Future()
         future.set_result(vector)
-        stop = at + len(text)
-        batch.rows.append(Row(draft, ordinal, at, stop, 240, "", text, digest, future, False))
-        at = stop
+        batch.rows.append(Row(draft, ordinal, end - len(text), end, 240, "", text, digest, future, False))
     batch.finished.append(draft)
     batch.outcomes.append(Outcome(item_id, "done"))
     batch.count("done")

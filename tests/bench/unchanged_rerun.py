@@ -1,8 +1,8 @@
 """A job over files of which none has changed, beside a bare walk: `python -m tests.bench.unchanged_rerun`.
 
-The worker, its listing and the ledger are real; nothing is parsed or embedded, so the preparer and the embedder are fakes. The
-files are not ingested first (that measures something else): their documents are put into the ledger, with their stamps,
-as an ingestion would have left them. The bare walk is `os.scandir` with `stat` in one process that does nothing else.
+The worker, its listing and the ledger are real; nothing is parsed or embedded, so the preparer and the embedder are
+fakes. The files are not ingested first (that measures something else): their documents are put into the ledger, with
+their stamps, as an ingestion would have left them. The bare walk is `os.scandir` with `stat`, and nothing else.
 """
 
 import hashlib

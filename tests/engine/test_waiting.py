@@ -6,11 +6,13 @@ from threading import Thread
 from typing import Any, NamedTuple
 
 import pytest
+from sqlalchemy import update
 
 from service.core.job import Verb
 from service.engine import worker
 from service.errors import TryAgain
 from service.ledger.database import Ledger
+from service.ledger.schema import events
 from tests.engine.holding import HeldPreparer, newest
 from tests.engine.world import World
 
@@ -122,3 +124,13 @@ def test_a_worker_survives_a_ledger_that_is_busy(world: World, monkeypatch: Any)
     world.stop.set()
     thread.join()
     assert world.jobs.get(job["id"])["state"] == "succeeded"
+
+
+def test_a_worker_forgets_what_happened_more_than_a_week_ago(world: World) -> None:
+    world.write("a.txt", "a document that makes events")
+    job = world.run()
+    with world.ledger.write() as c:
+        c.execute(update(events).values(at="2020-01-01T00:00:00.000000+00:00"))
+    worker = world.worker()
+    worker._beat()
+    assert world.jobs.events(job["id"], 0) == (False, [])

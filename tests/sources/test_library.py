@@ -35,6 +35,11 @@ def test_a_link_to_a_folder_is_not_followed_so_that_no_loop_can_be(tmp_path: Pat
     assert set(listed(Library(tmp_path / "root"))) == {"a.txt"}
 
 
+def test_the_data_of_the_service_itself_is_passed_over(tmp_path: Path) -> None:
+    put(tmp_path, "a.txt", "data/tidestone.json", "sub/data/mine.txt")
+    assert set(listed(Library(tmp_path, never=tmp_path / "data"))) == {"a.txt", "sub/data/mine.txt"}
+
+
 def test_a_link_that_leads_nowhere_or_to_itself_is_no_document(tmp_path: Path) -> None:
     put(tmp_path, "a.txt")
     (tmp_path / "dangling.txt").symlink_to(tmp_path / "gone.txt")
