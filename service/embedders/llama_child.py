@@ -1,6 +1,7 @@
 """A child of `pool`: loads the model, then answers units of texts with rows until the pipe ends."""
 
 import json
+import os
 from pathlib import Path
 from typing import IO
 
@@ -19,6 +20,8 @@ _NICE = 10  # embedding takes what the API and the commits leave
 def main() -> None:
     """Arguments: the model's path, its space as JSON. First answer: `ready`, or `refused` and why."""
     (path, space_json), incoming, outgoing = settle_in(_NICE)
+    # Where there is a gdb, ggml would have it attached to a child that aborts: seconds, in which nothing is embedded.
+    os.environ["GGML_NO_BACKTRACE"] = "1"
     space = Space(**json.loads(space_json))
     try:
         model = NativeModel(Path(path))
