@@ -111,21 +111,22 @@ class Embedder(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Folder:
-    """One directory, listed to the end (`error` empty) or not."""
+    """One directory, or a part of its files where there are many; the last part says what else there is."""
 
     path: str  # relative to the root, "" for the root, "/" between parts
     files: Mapping[str, str]  # file name -> stamp, see `service.core.stamp`
-    subfolders: Sequence[str]
-    error: str
+    subfolders: Sequence[str] = ()
+    error: str = ""  # why it was not listed to the end
 
 
 class Source(Protocol):
     """Where documents come from; narrow on purpose: list a folder, locate a file."""
 
-    def scan(self, folder: str, pulse: Callable[[], None]) -> Folder:
+    def scan(self, folder: str, pulse: Callable[[], None]) -> Iterator[Folder]:
         """List one folder ("" is the root, which Refused is raised for when it cannot be read).
 
-        `pulse` is called several times a second and may raise to end a long listing.
+        Part by part, so that a huge one need not fit into memory. `pulse` is called several times a second and
+        may raise to end a long listing.
         """
 
     def locate(self, folder: str, name: str) -> Path:

@@ -1,6 +1,6 @@
 """A source whose folders are what a test says; its files are real ones, in one flat folder."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from service.core.stamp import stamp_of
@@ -26,14 +26,14 @@ class FakeSource:
         folder, _, name = path.rpartition("/")
         del self._numbers[folder, name]
 
-    def scan(self, folder: str, pulse: Callable[[], None]) -> Folder:
+    def scan(self, folder: str, pulse: Callable[[], None]) -> Iterator[Folder]:
         pulse()
         files = {name: stamp_of(self.locate(at, name).stat()) for at, name in self._numbers if at == folder}
         prefix = f"{folder}/" if folder else ""
         below = {at.removeprefix(prefix).split("/")[0] for at, _ in self._numbers if at.startswith(prefix)}
         missing = "" if files or below else "no such folder"
         error = self.errors.get(folder, missing if folder else "")
-        return Folder(folder, files, sorted(below - {""}), error)
+        yield Folder(folder, files, sorted(below - {""}), error)
 
     def locate(self, folder: str, name: str) -> Path:
         return self._store / str(self._numbers.get((folder, name), "gone"))

@@ -73,10 +73,11 @@ GUARDS = [
     Guard(
         name="the read of known names before a folder is listed",
         file="service/engine/listing.py",
-        text="            files = known.files_in(path, waiting)\n"
-        "            folder = self.source.scan(path, self.pulse)\n",
-        left="            folder = self.source.scan(path, self.pulse)\n"
-        "            files = known.files_in(path, waiting)\n",
+        text="            before = known.folder(path, waiting)\n"
+        "            for part in self.source.scan(path, self.pulse):\n",
+        left="            parts = list(self.source.scan(path, self.pulse))\n"
+        "            before = known.folder(path, waiting)\n"
+        "            for part in parts:\n",
         test="tests/engine/test_meanwhile.py::"
         "test_what_is_committed_during_a_listing_is_not_taken_for_vanished[kept]",
     ),
@@ -86,17 +87,18 @@ FOUND_BY_KILLING = [  # what the tests of crashes have taught
     Guard(
         name="the generation up to which names of vanished folders count",
         file="service/ledger/documents.py",
-        text="where(mine, old)",
-        left="where(mine)",
+        text="where(mine, old).order_by",
+        left="where(mine).order_by",
         test="tests/engine/test_meanwhile.py::"
         "test_what_is_committed_during_a_listing_is_not_taken_for_vanished[gone]",
     ),
     Guard(
         name="a record file counts as read after its last record",
         file="service/engine/intake.py",
-        text='        if read.container:\n            open_item.seen.add("")\n',
-        left='        if read.container:\n            open_item.seen.add("")\n'
-        '            open_item.change(self.batch, "", {**facts, "state": "container"})\n',
+        text="        if not read.container and open_item.is_same:\n",
+        left="        if read.container:\n"
+        '            open_item.change(self.batch, "", {**facts, "state": "container"})\n'
+        "        if not read.container and open_item.is_same:\n",
         test="tests/engine/test_half_done.py::test_records_are_in_before_their_file_counts_as_read",
     ),
     Guard(

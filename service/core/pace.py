@@ -4,6 +4,7 @@ FULL_ROWS = 4096
 FULL_BYTES = 64 << 20
 FIRST_BACKOFF_SECONDS = 1.0
 MOST_ATTEMPTS = 3  # of an item that was in flight each time its worker ended uncleanly
+MOST_CHANGES = 1000  # of documents without vectors, in one commit: bounds its time and memory
 LEAST_SETTLED = 20  # before a share of failures means anything
 
 

@@ -9,6 +9,9 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from threading import Event
 
+from sqlalchemy import Connection
+
+from service.core.keys import file_key
 from service.core.pace import (
     MOST_ATTEMPTS,
     backoff_seconds,
@@ -20,11 +23,12 @@ from service.engine.commit import Committer
 from service.engine.draft import Batch
 from service.engine.feeder import Feeder
 from service.engine.intake import Intake
+from service.engine.known_file import KnownFile
 from service.engine.lease import Lease
 from service.engine.open_item import Rules
 from service.engine.owner import Owner
 from service.engine.recall import Recall
-from service.engine.removal import removal_of
+from service.engine.removal import removals
 from service.engine.reuse import Reuse
 from service.engine.tools import Tools
 from service.errors import DocumentFailed, LeaseLost, TryAgain
@@ -40,7 +44,6 @@ _TICK_SECONDS = 0.1
 _KEEP_ROWS = 32  # a document of which an orderly stop has fewer rows starts again instead
 _LAST_RESULTS_SECONDS = 1.0
 _DELETES_AT_ONCE = 200
-_MOST_CHANGES = 1000  # of documents without vectors, in one commit: bounds its time and memory
 
 
 class Interrupted(Exception):
@@ -124,7 +127,6 @@ class Ingest:
         rules = Rules(
             self.owner.recipe,
             options.get("mode") == "fresh",
-            self.job.root,
             self.tools.settings.max_retries,
         )
         reuse = Reuse(self.tools.embedder.submit)
@@ -183,19 +185,23 @@ class Ingest:
         with self.tools.ledger.write() as c:
             self.lease.hold(c)
             items.start(c, [item.id for item in chosen if item.attempts < MOST_ATTEMPTS])
-            known = [documents.of_file(c, self.owner.source_id, item.folder, item.name) for item in chosen]
-        for item, records in zip(chosen, known, strict=True):
+            known = self._known(c, chosen)
+        for item, file in zip(chosen, known, strict=True):
             self.claimed.add(item.id)
-            self.intake.open(item, records)
+            self.intake.open(item, file)
             if item.attempts < MOST_ATTEMPTS:
-                self._feed(item, records)
+                self._feed(item, file.whole)
             else:
                 detail = f"its worker ended uncleanly {item.attempts} times while it was in hand"
                 self.intake.take(item.id, DocumentFailed("poison", detail))
 
-    def _feed(self, item: AnyRow, records: dict[str, AnyRow]) -> None:
+    def _known(self, c: Connection, chosen: Sequence[AnyRow]) -> list[KnownFile]:
+        keys = [file_key(self.job.root, item.folder, item.name) for item in chosen]
+        rows = documents.of_files(c, self.job.collection_id, keys)
+        return [KnownFile(self.tools.ledger, self.job.collection_id, key, rows.get(key)) for key in keys]
+
+    def _feed(self, item: AnyRow, whole: AnyRow | None) -> None:
         assert self.feeder is not None
-        whole = records.get("")
         again = self.job.options.get("mode") == "fresh" or item.reason == items.ASKED
         settled = whole is not None and whole.state in ("indexed", "container", "failed", "skipped")
         trusted = settled and not again and whole is not None and whole.recipe == self.owner.recipe
@@ -207,8 +213,8 @@ class Ingest:
 
     def _take_in(self) -> None:
         assert self.feeder is not None
-        batch = self.intake.batch
-        while len(self.intake.waiting) < MOST_WAITING and len(batch.documents) < _MOST_CHANGES:
+        self.intake.go_on()
+        while len(self.intake.waiting) < MOST_WAITING and not self.intake.is_full:
             said = self.feeder.take()
             if said is None:
                 return
@@ -217,13 +223,12 @@ class Ingest:
     def _commit_if_due(self) -> None:
         intake = self.intake
         settled = max(len(intake.ready), len(intake.batch.outcomes))
-        changed = len(intake.batch.documents) >= _MOST_CHANGES
         dimensions = self.tools.embedder.space.dimensions
         full = segment_is_full(len(intake.embedded), dimensions, self.tools.settings.segment_rows)
         late = time.monotonic() - self.last_commit >= self.tools.settings.commit_seconds
         if full or late:
             self._commit(intake.take_batch(with_unfinished=True))
-        elif settled >= self.batch_size or changed or intake.quiet or intake.postponed:
+        elif settled >= self.batch_size or intake.is_full or intake.quiet or intake.postponed:
             self._commit(intake.take_batch(with_unfinished=False))
 
     def _commit(self, batch: Batch) -> None:
@@ -279,15 +284,21 @@ class Ingest:
                 found = items.next_pending(c, self.job.id, "delete", _DELETES_AT_ONCE, utc_now())
             if not found:
                 return
-            back = self._came_back(found)
             with self.tools.ledger.read() as c:
-                batch = removal_of(c, self.owner.source_id, found, back, _MOST_CHANGES)
-            self._commit(batch)
+                known = self._known(c, found)
+            back = self._came_back(found)
+            for batch in removals(zip(found, known, strict=True), back):
+                self._commit(batch)
+                self.check()
 
     def _came_back(self, found: Sequence[AnyRow]) -> set[int]:
         """Items whose files the source lists again: what its rules leave out has not come back."""
-        folders = {item.folder: self.source.scan(item.folder, self.check).files for item in found}
-        return {item.id for item in found if item.name in folders[item.folder]}
+        items_of = {(item.folder, item.name): item.id for item in found}
+        back = set()
+        for folder in {item.folder for item in found}:
+            for part in self.source.scan(folder, self.check):
+                back |= {items_of[folder, name] for name in part.files if (folder, name) in items_of}
+        return back
 
     def _stage(self, stage: str) -> None:
         with self.tools.ledger.write() as c:

@@ -2,11 +2,13 @@
 
 import time
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 
+from service.core import pace
 from service.core.stamp import settled_stamp
 from service.engine.draft import Batch, Draft, Outcome, Row, described
-from service.engine.open_item import OpenItem, Rules
+from service.engine.known_file import KnownFile
+from service.engine.open_item import LastWord, OpenItem, Rules
 from service.engine.reuse import Reuse
 from service.errors import DocumentFailed, SkipDocument, TryAgain
 from service.index.records import text_hash
@@ -35,11 +37,22 @@ class Intake:
     @property
     def quiet(self) -> bool:
         """Whether nothing more comes of the items in hand: all are read, and every chunk has its vector."""
-        return not self.waiting and all(open_item.read is not None for open_item in self.items.values())
+        return not self.waiting and all(open_item.is_heard for open_item in self.items.values())
 
-    def open(self, item: AnyRow, known: Mapping[str, AnyRow]) -> None:
+    @property
+    def is_full(self) -> bool:
+        """Whether as much has changed without vectors as one commit may carry."""
+        return len(self.batch.documents) >= pace.MOST_CHANGES
+
+    def open(self, item: AnyRow, known: KnownFile) -> None:
         """An item has been handed to the feeder."""
-        self.items[item.id] = OpenItem(item, known, self._rules.root)
+        self.items[item.id] = OpenItem(item, known)
+
+    def go_on(self) -> None:
+        """Retire more of the records that heard files have no more, now that there may be room again."""
+        for open_item in tuple(self.items.values()):
+            if open_item.leaving is not None and not self.is_full:
+                self._retire_unseen(open_item)
 
     def take(self, item_id: int, what: Piece | Left | FileRead | Exception) -> None:
         """One thing said of an item; of an item that has failed meanwhile nothing counts any more."""
@@ -104,8 +117,8 @@ class Intake:
     def _note_half_in(self, batch: Batch) -> None:
         """A file of which some records are in is known, and is no more what it was when it was read last."""
         for open_item in self.items.values():
-            if any(open_item.seen) and open_item.half_in is None:
-                known = open_item.known.get("")
+            if open_item.is_begun and open_item.half_in is None:
+                known = open_item.known.whole
                 values = {"stamp": "", "file_sha256": ""}
                 if known is None or known.state == "deleted":
                     values |= {"state": "container", "recipe": self._rules.recipe}
@@ -150,7 +163,7 @@ class Intake:
         known = open_item.known.get(record)
         open_item.current = None
         if known is not None and self._is_same(known, piece):
-            open_item.same.add(record)
+            open_item.is_same = record == ""
             return
         draft = Draft.of(open_item.item.id, open_item.place(record), piece)
         if known is not None:
@@ -206,20 +219,25 @@ class Intake:
             open_item.change(self.batch, "", facts)
             self._unchanged(open_item)
             return
-        if read.container:
-            open_item.seen.add("")
-        elif "" in open_item.same:
+        if not read.container and open_item.is_same:
             open_item.change(self.batch, "", facts)
-        open_item.retire_unseen(self.batch)
         for draft in tuple(open_item.drafts):
             if draft.place.record == "":
                 draft.stamp, draft.file_sha256, draft.file_bytes = read.stamp, read.sha256, read.size_bytes
             self._settle_if_complete(draft)
-        self._settle_if_done(open_item, self.batch)
+        self._retire_unseen(open_item)
+
+    def _retire_unseen(self, open_item: OpenItem) -> None:
+        open_item.retire_unseen(self.batch, pace.MOST_CHANGES)
+        if open_item.leaving is None and open_item.last_word is not None:
+            self._say_last(open_item, open_item.last_word)
+        else:
+            self._settle_if_done(open_item, self.batch)
 
     def _unchanged(self, open_item: OpenItem) -> None:
         """Touched, but the same bytes as before: what came of them then holds."""
-        failed = open_item.known[""].state == "failed"
+        whole = open_item.known.whole
+        failed = whole is not None and whole.state == "failed"
         self.batch.outcomes.append(Outcome(open_item.item.id, "done", "unchanged"))
         self.batch.count("known_failed" if failed else "unchanged")
         del self.items[open_item.item.id]
@@ -231,7 +249,7 @@ class Intake:
             self.ready.append(draft)
 
     def _settle_if_done(self, open_item: OpenItem, batch: Batch) -> None:
-        if open_item.read is not None and not open_item.drafts:
+        if open_item.read is not None and not open_item.drafts and open_item.leaving is None:
             self._finish(open_item, batch)
 
     def _finish(self, open_item: OpenItem, batch: Batch) -> None:
@@ -242,7 +260,7 @@ class Intake:
             facts = {"stamp": read.stamp, "file_sha256": read.sha256}
             open_item.change(batch, "", {**values, **facts})
         if open_item.bad_records:
-            detail = f"{open_item.bad_records} of {len(open_item.seen)} records"
+            detail = f"{open_item.bad_records} of {open_item.records} records"
             batch.outcomes.append(Outcome(open_item.item.id, "failed", "records_failed", detail))
         else:
             batch.outcomes.append(Outcome(open_item.item.id, "done"))
@@ -253,27 +271,35 @@ class Intake:
     def _end(self, open_item: OpenItem, state: str, why: SkipDocument | DocumentFailed) -> None:
         """The file as a whole is skipped by rule, or has failed."""
         reason, detail = why.reason, why.detail[:500]
-        if reason != "vanished":
-            stamp = settled_stamp(open_item.item.stamp, time.time())
-            values = {"state": state, "reason": reason, "detail": detail, "stamp": stamp}
-            values["file_sha256"] = why.sha256
-            keeps = state == "failed"  # what was readable before stays searchable: a doubt deletes nothing
-            values |= {"content_sha256": "", "recipe": self._rules.recipe}
-            open_item.change(self.batch, "", values, keeps)
-            open_item.seen.add("")
-            if state == "skipped":
-                open_item.retire_unseen(self.batch)
-        self._drop(open_item)
-        self.batch.outcomes.append(Outcome(open_item.item.id, state, reason, detail))
-        self.batch.count(state)
+        stamp = settled_stamp(open_item.item.stamp, time.time())
+        values = {"state": state, "reason": reason, "detail": detail, "stamp": stamp}
+        values |= {"file_sha256": why.sha256, "content_sha256": "", "recipe": self._rules.recipe}
+        last_word = LastWord(values, Outcome(open_item.item.id, state, reason, detail))
+        self._drop_drafts(open_item)
+        if state == "skipped" and reason != "vanished":
+            open_item.last_word = last_word
+            self._retire_unseen(open_item)
+        else:
+            self._say_last(open_item, last_word)
+
+    def _say_last(self, open_item: OpenItem, last_word: LastWord) -> None:
+        outcome = last_word.outcome
+        if outcome.reason != "vanished":
+            keeps = (
+                outcome.state == "failed"
+            )  # what was readable before stays searchable: a doubt deletes nothing
+            open_item.change(self.batch, "", last_word.values, keeps)
+        self.batch.outcomes.append(outcome)
+        self.batch.count(outcome.state)
+        del self.items[open_item.item.id]
 
     def _again(self, open_item: OpenItem, error: TryAgain) -> None:
-        self._drop(open_item)
         if open_item.item.tries >= self._rules.max_tries:
-            self.items[open_item.item.id] = open_item
             state = "skipped" if error.reason == "vanished" else "failed"
             self._end(open_item, state, DocumentFailed(error.reason, error.detail))
         else:
+            self._drop_drafts(open_item)
+            del self.items[open_item.item.id]
             self.postponed.append((open_item.item, error))
 
     def _draft_failed(self, draft: Draft, error: DocumentFailed) -> None:
@@ -290,12 +316,11 @@ class Intake:
         open_item.drafts.discard(draft)
         self._settle_if_done(open_item, self.batch)
 
-    def _drop(self, open_item: OpenItem) -> None:
+    def _drop_drafts(self, open_item: OpenItem) -> None:
         """Forget what is in hand of an item; records of it that are complete still count."""
         for draft in open_item.drafts:
             if draft not in self.ready:
                 self._drop_draft(draft)
-        self.items.pop(open_item.item.id, None)
 
     def _drop_draft(self, draft: Draft) -> None:
         draft.failed = True

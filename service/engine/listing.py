@@ -1,13 +1,16 @@
 """Compare a source with the ledger: what to add, update, leave and remove."""
 
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
-from service.core.guard import digest_of, may_delete
-from service.engine.known import Known
+from sqlalchemy import Connection
+
+from service.core.guard import Deletions, may_delete
+from service.core.keys import file_key
+from service.engine.known import Known, LargeFolder, SmallFolder
 from service.engine.lease import Lease
-from service.engine.open_item import key_of
 from service.errors import Refused
 from service.ledger import collections, documents, items, jobs
 from service.ledger.database import Ledger
@@ -42,6 +45,7 @@ class Listing:
     discovered: int = 0
     unchanged: int = 0
     known_failed: int = 0
+    _deletions: Deletions = field(default_factory=Deletions)
     _found: list[dict[str, str]] = field(default_factory=list)
     _gone: list[dict[str, str]] = field(default_factory=list)
     _errors: dict[str, str] = field(default_factory=dict)  # folders that were not listed to the end, and why
@@ -56,11 +60,12 @@ class Listing:
             # Before the walk: what is committed during it must not look as if it had vanished.
             counts = documents.folders_of(c, self.terms.source_id)
             generation = collections.of_source(c, self.terms.source_id).generation
+        known = Known(self.ledger, self.terms.source_id, counts, generation)
         unseen_folders = set(counts)
-        self._walk(Known(self.ledger, self.terms.source_id, counts), unseen_folders)
+        self._walk(known, unseen_folders)
         for folder in unseen_folders:
             if not self._below_an_error(folder):
-                self._gone += _vanished(folder, self._known_names(folder, generation))
+                self._vanish(folder, known.names_in(folder))
         self._finish()
 
     def _walk(self, known: Known, unseen_folders: set[str]) -> None:
@@ -68,35 +73,31 @@ class Listing:
         while waiting:
             self.pulse()
             path = waiting.pop()
-            # Known names first, for the same reason as above.
-            files = known.files_in(path, waiting)
-            folder = self.source.scan(path, self.pulse)
             unseen_folders.discard(path)
-            waiting += [f"{path}/{name}" if path else name for name in reversed(folder.subfolders)]
-            self._compare(folder, files)
-            self._flush(force=False)
+            # Known names first, for the same reason as above.
+            before = known.folder(path, waiting)
+            for part in self.source.scan(path, self.pulse):
+                self._compare(part, before)
+                waiting += [f"{path}/{name}" if path else name for name in reversed(part.subfolders)]
+                self._flush(force=False)
+            if path not in self._errors:
+                self._vanish(path, before.vanished())
 
-    def _compare(self, folder: Folder, known: dict[str, str]) -> None:
-        self.discovered += len(folder.files)
-        if folder.error:
-            self._errors[folder.path] = folder.error
-            self._refuse_an_unreadable_root(folder)
-        if folder.files == known and not self.terms.fresh:  # the common case, much faster than file by file
-            self.unchanged += len(known)
-            return
-        self._compare_files(folder, known)
-        if not folder.error:
-            self._gone += _vanished(folder.path, [name for name in known if name not in folder.files])
-
-    def _compare_files(self, folder: Folder, known: dict[str, str]) -> None:
-        failed = self._failed(folder.path) if "" in known.values() else {}
-        for name, stamp in folder.files.items():
-            if known.get(name) == stamp and not self.terms.fresh:
-                self.unchanged += 1
-            elif failed.get(name) == (stamp, self.terms.recipe) and not self.terms.fresh:
+    def _compare(self, part: Folder, before: SmallFolder | LargeFolder) -> None:
+        self.discovered += len(part.files)
+        if part.error:
+            self._errors[part.path] = part.error
+            self._refuse_an_unreadable_root(part)
+        others = before.meet(part.files)
+        if self.terms.fresh:
+            others = part.files
+        self.unchanged += len(part.files) - len(others)
+        failed = self._failed(part.path, list(others)) if before.has_failed and not self.terms.fresh else {}
+        for name, stamp in others.items():
+            if failed.get(name) == (stamp, self.terms.recipe):
                 self.known_failed += 1
             else:
-                self._found.append({"folder": folder.path, "name": name, "stamp": stamp})
+                self._found.append({"folder": part.path, "name": name, "stamp": stamp})
 
     def _refuse_an_unreadable_root(self, folder: Folder) -> None:
         if folder.path == "":
@@ -104,55 +105,51 @@ class Listing:
                 f"The source's root cannot be listed: {folder.error}. Check its path and permissions."
             )
 
-    def _failed(self, folder: str) -> dict[str, tuple[str, str]]:
+    def _failed(self, folder: str, names: Sequence[str]) -> dict[str, tuple[str, str]]:
         with self.ledger.read() as c:
-            return documents.failed_in(c, self.terms.source_id, folder)
+            return documents.failed_in(c, self.terms.source_id, folder, names)
 
-    def _known_names(self, folder: str, generation: int) -> list[str]:
-        with self.ledger.read() as c:
-            return documents.names_in(c, self.terms.source_id, folder, generation)
+    def _vanish(self, folder: str, names: Iterable[str]) -> None:
+        for name in names:
+            self._gone.append({"folder": folder, "name": name, "stamp": ""})
+            self._flush(force=False)
 
     def _below_an_error(self, folder: str) -> bool:
         return any(folder == bad or folder.startswith(bad + "/") for bad in self._errors)
 
     def _flush(self, force: bool) -> None:
         now = time.monotonic()
-        if not force and len(self._found) < _FLUSH_ITEMS and now - self._flushed_at < _FLUSH_SECONDS:
+        full = len(self._found) + len(self._gone) >= _FLUSH_ITEMS
+        if not force and not full and now - self._flushed_at < _FLUSH_SECONDS:
             return
         self._flushed_at = now
         with self.ledger.write() as c:
             self.lease.hold(c)
             items.add(c, self.terms.job_id, "upsert", self._found)
+            self._weigh(c)
+            # Nothing acts on these before the listing has ended, and the guard has let them pass.
+            items.add(c, self.terms.job_id, "delete", self._gone)
             row = jobs.get(c, self.terms.job_id)
             jobs.note(c, row.id, discovered=max(row.discovered, self.discovered), unchanged=self.unchanged,
                       known_failed=self.known_failed)  # fmt: skip
-        self._found = []
+        self._found, self._gone = [], []
 
-    def _weighed(self) -> tuple[int, int]:
-        """Documents that would go, and all that the source owns: a file of records is as many as it has records."""
-        if not self._gone:
-            return 0, 0
-        names: dict[str, set[str]] = {}
-        for gone in self._gone:
-            names.setdefault(gone["folder"], set()).add(gone["name"])
-        source_id = self.terms.source_id
-        with (
-            self.ledger.read() as c
-        ):  # until this listing has ended nobody else adds to them or takes from them
-            count = sum(documents.count_of_files(c, source_id, folder, names[folder]) for folder in names)
-            return count, documents.count_of(c, source_id)
+    def _weigh(self, c: Connection) -> None:
+        """Documents that would go: a file of records is as many as it has records."""
+        keys = [file_key(self.terms.root, gone["folder"], gone["name"]) for gone in self._gone]
+        if keys:
+            collection_id = collections.of_source(c, self.terms.source_id).id
+            self._deletions.documents += documents.count_of_files(c, collection_id, keys)
+        for key in keys:
+            self._deletions.add(key)
 
     def _finish(self) -> None:
         self._flush(force=True)
-        keys = (key_of(self.terms.root, gone["folder"], gone["name"]) for gone in self._gone)
-        digest = digest_of(keys)
-        count, owned = self._weighed()
         with self.ledger.write() as c:
             self.lease.hold(c)
-            allowed = may_delete(self.terms.deletes, count, owned, digest, self.terms.deletes_digest)
-            if allowed:
-                items.add(c, self.terms.job_id, "delete", self._gone)
-            withheld = None if allowed or not self._gone else {"count": count, "digest": digest}
+            withheld = self._withheld(c)
+            if withheld:
+                items.drop_pending(c, self.terms.job_id, "delete")
             unreadable = None
             if self._errors:
                 unreadable = {"count": len(self._errors), "folders": dict(list(self._errors.items())[:20])}
@@ -165,6 +162,13 @@ class Listing:
                 folders_unreadable=unreadable,
             )
 
-
-def _vanished(folder: str, names: Iterable[str]) -> list[dict[str, str]]:
-    return [{"folder": folder, "name": name, "stamp": ""} for name in names]
+    def _withheld(self, c: Connection) -> dict[str, Any] | None:
+        gone, terms = self._deletions, self.terms
+        if not items.open_count(c, terms.job_id, "delete"):
+            return None
+        owned = documents.count_of(
+            c, terms.source_id
+        )  # until now nobody else has added to them or taken away
+        if may_delete(terms.deletes, gone, owned, terms.deletes_digest):
+            return None
+        return {"count": gone.documents, "digest": gone.digest}

@@ -1,10 +1,14 @@
 """A file being worked on, and what the ledger knew of it before."""
 
-from collections.abc import Mapping
+import hashlib
+from collections.abc import Iterator
 from dataclasses import dataclass, field
+from itertools import islice
 from typing import Any
 
-from service.engine.draft import Batch, DocumentChange, Draft, Place
+from service.core.keys import record_key
+from service.engine.draft import Batch, DocumentChange, Draft, Outcome, Place
+from service.engine.known_file import KnownFile
 from service.ledger.database import AnyRow
 from service.ports import FileRead
 
@@ -15,8 +19,15 @@ class Rules:
 
     recipe: str
     fresh: bool  # do everything again, changed or not
-    root: str
     max_tries: int
+
+
+@dataclass(frozen=True, slots=True)
+class LastWord:
+    """How a file ends that is left out as a whole."""
+
+    values: dict[str, Any]
+    outcome: Outcome
 
 
 @dataclass(eq=False)
@@ -24,45 +35,75 @@ class OpenItem:
     """One item, from its claim to its outcome."""
 
     item: AnyRow
-    known: Mapping[str, AnyRow]  # record -> document
-    root: str
-    seen: set[str] = field(default_factory=set)
-    same: set[str] = field(default_factory=set)  # records whose text has not changed
+    known: KnownFile
+    records: int = 0  # met so far
+    is_same: bool = False  # the text of the file itself has not changed
     drafts: set[Draft] = field(default_factory=set)  # not committed yet
     current: Draft | None = None
     read: FileRead | None = None
+    last_word: LastWord | None = None
+    leaving: Iterator[AnyRow] | None = None  # known records that the file has no more, until all are retired
     bad_records: int = 0
     half_in: DocumentChange | None = None  # what the ledger was told of the file before its last record came
+    _seen: set[bytes] = field(default_factory=set)  # records, by hash: a file may have a million
+    _repeats: dict[bytes, int] = field(
+        default_factory=dict
+    )  # the last number given to a name that came again
+
+    @property
+    def is_heard(self) -> bool:
+        """Whether nothing more will be said of it."""
+        return self.read is not None or self.last_word is not None
+
+    @property
+    def is_begun(self) -> bool:
+        """Whether a commit may hold a part of its records, or of their retirement."""
+        return self.records > 0 or self.leaving is not None
 
     def place(self, record: str) -> Place:
         """Where a record of this file stands in its source."""
-        folder, name = self.item.folder, self.item.name
-        return Place(folder, name, record, key_of(self.root, folder, name, record))
+        return Place(self.item.folder, self.item.name, record, record_key(self.known.key, record))
 
     def name_record(self, record: str) -> str:
         """A name that no other record of this file has: two with one id are two documents, none is lost."""
-        name, number = record, 1
-        while name in self.seen:
+        digest = first = _digest(record)
+        name, number = record, self._repeats.get(first, 1)
+        while digest in self._seen:
             number += 1
             name = f"{record}~{number}"
-        self.seen.add(name)
+            digest = _digest(name)
+        if number > 1:
+            self._repeats[first] = number
+        self._seen.add(digest)
+        self.records += record != ""
         return name
 
     def change(self, batch: Batch, record: str, values: dict[str, Any], keeps: bool = False) -> None:
         """New column values of a document; unless it `keeps` its visible version, a state ends that one."""
-        known = self.known.get(record)
+        self._change(batch, record, self.known.get(record), values, keeps)
+
+    def retire_unseen(self, batch: Batch, most: int) -> None:
+        """Retire records that the file had and has no more, until the batch has `most` changes or none is left."""
+        if self.leaving is None:
+            self.leaving = (row for row in self.known.records() if _digest(row.record) not in self._seen)
+        room = max(most - len(batch.documents), 1)
+        gone = list(islice(self.leaving, room))
+        for row in gone:
+            values = {"state": "deleted", "content_sha256": "", "stamp": ""}
+            self._change(batch, row.record, row, values, keeps=False)
+            batch.count("deleted")
+        if len(gone) < room:
+            self.leaving = None
+
+    def _change(
+        self, batch: Batch, record: str, known: AnyRow | None, values: dict[str, Any], keeps: bool
+    ) -> None:
         if "state" in values and not keeps:
             values = {**values, "version_id": None, "chunks": 0}
             if known is not None and known.version_id is not None:
                 batch.retired.append(known.version_id)
         doc_id = known.doc_id if known is not None else self._given_id(record)
         batch.documents.append(DocumentChange(self.place(record), doc_id, values))
-
-    def retire_unseen(self, batch: Batch) -> None:
-        """Records that the file had and has no more."""
-        for record, known in self.known.items():
-            if record not in self.seen and known.state != "deleted":
-                self.change(batch, record, {"state": "deleted", "content_sha256": "", "stamp": ""})
 
     def _given_id(self, record: str) -> int | None:
         """The id that an earlier commit of this very run gave."""
@@ -71,7 +112,5 @@ class OpenItem:
         return next((draft.doc_id for draft in self.drafts if draft.place.record == record), None)
 
 
-def key_of(root: str, folder: str, name: str, record: str = "") -> str:
-    """A library document's key: named root, relative path, and the record inside the file."""
-    path = "/".join(part for part in (root, folder, name) if part)
-    return f"{path}#{record}" if record else path
+def _digest(record: str) -> bytes:
+    return hashlib.blake2b(record.encode(errors="surrogatepass"), digest_size=12).digest()

@@ -1,40 +1,37 @@
 """Documents whose files have vanished leave the collection."""
 
-from collections.abc import Container, Sequence
+from collections.abc import Container, Iterable, Iterator
 
-from sqlalchemy import Connection
-
+from service.core import pace
 from service.engine.draft import Batch, DocumentChange, Outcome, Place
-from service.ledger import documents
+from service.engine.known_file import KnownFile
 from service.ledger.database import AnyRow
 
 
-def removal_of(
-    c: Connection, source_id: int, found: Sequence[AnyRow], back: Container[int], most: int
-) -> Batch:
-    """A batch that retires up to `most` documents of these delete items' files, save those that came `back`.
+def removals(found: Iterable[tuple[AnyRow, KnownFile]], back: Container[int]) -> Iterator[Batch]:
+    """Batches, each to be committed before the next, that retire these delete items' files, save those `back`.
 
     An item is settled with its file's last document.
     """
     batch = Batch()
-    for item in found:
+    for item, file in found:
         if item.id in back:  # the job may have been paused since its listing
             batch.outcomes.append(Outcome(item.id, "skipped", "came_back"))
             continue
-        room = most - len(batch.documents)
-        known = _known(c, source_id, item)
-        for document in known[:room]:
+        for document in _documents(file):
             _remove(batch, document)
-        if len(known) > room:
-            break
+            if len(batch.documents) >= pace.MOST_CHANGES:
+                yield batch
+                batch = Batch()
         batch.outcomes.append(Outcome(item.id, "done"))
-    return batch
+    yield batch
 
 
-def _known(c: Connection, source_id: int, item: AnyRow) -> list[AnyRow]:
-    """The file's own row last: while it is known, a listing finds what is left of its records."""
-    rows = documents.of_file(c, source_id, item.folder, item.name).values()
-    return sorted((row for row in rows if row.state != "deleted"), key=lambda row: row.record == "")
+def _documents(file: KnownFile) -> Iterator[AnyRow]:
+    """The file itself last: while it is known, a listing finds what is left of its records."""
+    yield from file.records()
+    if file.whole is not None and file.whole.state != "deleted":
+        yield file.whole
 
 
 def _remove(batch: Batch, document: AnyRow) -> None:

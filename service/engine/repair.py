@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+from service.core.keys import file_of
 from service.engine.commit import Committer
 from service.engine.draft import Batch, DocumentChange, Place
 from service.engine.owner import Owner
@@ -27,7 +28,7 @@ def take_out(
     batch = Batch(
         retired=[version.version_id for version in lost],
         abandoned=[version.version_id for version in unfinished],
-        documents=[_pending_again(version) for version in lost] + _containers_of(ledger, lost),
+        documents=[_pending_again(version) for version in lost] + _containers_of(ledger, state.id, lost),
     )
     state.segments = [segment for segment in state.segments if segment not in damaged]
     # Items first: what a crash in between leaves is one item too many; the other order would lose them.
@@ -54,15 +55,13 @@ def _pending_again(version: AnyRow) -> DocumentChange:
     return DocumentChange(place, version.doc_id, values)
 
 
-def _containers_of(ledger: Ledger, lost: Sequence[AnyRow]) -> list[DocumentChange]:
+def _containers_of(ledger: Ledger, collection_id: str, lost: Sequence[AnyRow]) -> list[DocumentChange]:
     """The files whose records are lost: the next listing must look into them again."""
-    files = sorted({(v.source_id, v.folder, v.name) for v in lost if v.record})
+    files = sorted({file_of(version.key) for version in lost if version.record})
     with ledger.read() as c:
-        rows = [documents.of_file(c, *file).get("") for file in files]
+        rows = documents.of_files(c, collection_id, files).values()
     return [
-        DocumentChange(Place(row.folder, row.name, "", row.key), row.doc_id, dict(_UNREAD))
-        for row in rows
-        if row is not None
+        DocumentChange(Place(row.folder, row.name, "", row.key), row.doc_id, dict(_UNREAD)) for row in rows
     ]
 
 

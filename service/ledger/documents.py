@@ -1,16 +1,20 @@
 """Documents and their versions, as the last commit left them."""
 
-from collections.abc import Container, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, bindparam, case, func, insert, select, update
 
+from service.core.keys import range_of_records
 from service.ledger.database import AnyRow
 from service.ledger.schema import content_head, documents, literally, version_spans, versions
 
 _WHERE_FROM = ("key", "source_id", "folder", "name", "record")
+_ROWS_AT_ONCE = 5_000
+_KEYS_AT_ONCE = 1_000  # a statement may have only so many parameters
+_NO_DOCUMENT = ("deleted", "container")
 
-# Built once: it is executed for every few folders of a listing.
+# Built once: they are executed for every few folders of a listing, or for every record of a file.
 _files_in = select(
     documents.c.folder, documents.c.name, case((documents.c.state == "failed", ""), else_=documents.c.stamp)
 ).where(
@@ -19,55 +23,60 @@ _files_in = select(
     documents.c.record == "",
     documents.c.state != "deleted",
 )
+_by_key = select(documents).where(
+    documents.c.collection_id == bindparam("the_collection"), documents.c.key == bindparam("the_key")
+)
 
 
-def files_in(c: Connection, source_id: int, folders: Sequence[str]) -> dict[str, dict[str, str]]:
-    """Folder -> file name -> stamp of every known file directly in it; "" for a file that failed."""
-    found: dict[str, dict[str, str]] = {folder: {} for folder in folders}
+def files_in(c: Connection, source_id: int, folders: Sequence[str]) -> Iterator[tuple[str, str, str]]:
+    """(folder, file name, stamp) of every known file directly in these folders; stamp "" for one that failed."""
     cursor = c.execute(_files_in, {"the_source": source_id, "the_folders": folders}).cursor
     assert cursor is not None, "a SELECT has one"
-    for (
-        folder,
-        name,
-        stamp,
-    ) in cursor.fetchall():  # the driver's own: richer rows would take longer than the query
-        found[folder][name] = stamp
-    return found
+    # The driver's own rows: richer ones would take longer than the query. Not all at once: there may be a million.
+    while rows := cursor.fetchmany(_ROWS_AT_ONCE):
+        yield from rows
 
 
-def failed_in(c: Connection, source_id: int, folder: str) -> dict[str, tuple[str, str]]:
-    """File name -> (stamp, recipe) of every file directly in a folder that failed."""
-    mine = _in_folder(source_id, folder) & (documents.c.state == "failed")
+def failed_in(c: Connection, source_id: int, folder: str, names: Sequence[str]) -> dict[str, tuple[str, str]]:
+    """File name -> (stamp, recipe) of those of these files, directly in one folder, that failed."""
+    mine = _in_folder(source_id, folder) & documents.c.name.in_(names) & (documents.c.state == "failed")
     found = c.execute(select(documents.c.name, documents.c.stamp, documents.c.recipe).where(mine))
     return {row.name: (row.stamp, row.recipe) for row in found}
 
 
-def names_in(c: Connection, source_id: int, folder: str, generation: int) -> list[str]:
-    """Every file directly in a folder that was known at `generation`."""
-    mine = _in_folder(source_id, folder) & (documents.c.state != "deleted")
+def names_in(
+    c: Connection, source_id: int, folder: str, generation: int, after: str, limit: int
+) -> list[str]:
+    """Files directly in a folder that were known at `generation`, by name; `after`: the last of the page before."""
+    mine = _in_folder(source_id, folder) & (documents.c.state != "deleted") & (documents.c.name > after)
     old = documents.c.generation <= generation
-    return list(c.execute(select(documents.c.name).where(mine, old)).scalars())
+    query = select(documents.c.name).where(mine, old).order_by(documents.c.name).limit(limit)
+    return list(c.execute(query).scalars())
 
 
 def folders_of(c: Connection, source_id: int) -> dict[str, int]:
-    """Folder -> number of documents, for every folder in which the source has a known one."""
-    known = (documents.c.source_id == source_id) & (documents.c.state != "deleted")
+    """Folder -> number of files, for every folder in which the source has a known one."""
+    known = (documents.c.source_id == source_id) & (documents.c.record == "")
+    known &= documents.c.state != "deleted"
     query = select(documents.c.folder, func.count().label("files")).where(known).group_by(documents.c.folder)
     return {row.folder: row.files for row in c.execute(query)}
 
 
 def count_of(c: Connection, source_id: int) -> int:
     """How many documents, containers aside, the source owns that are not deleted."""
-    mine = (documents.c.source_id == source_id) & documents.c.state.not_in(("deleted", "container"))
+    mine = (documents.c.source_id == source_id) & documents.c.state.not_in(_NO_DOCUMENT)
     return c.execute(select(func.count()).select_from(documents).where(mine)).scalar_one()
 
 
-def count_of_files(c: Connection, source_id: int, folder: str, names: Container[str]) -> int:
-    """How many documents these files of one folder have, containers aside and records included."""
-    mine = (documents.c.source_id == source_id) & (documents.c.folder == folder)
-    mine &= documents.c.state.not_in(("deleted", "container"))
-    query = select(documents.c.name, func.count()).where(mine).group_by(documents.c.name)
-    return sum(row[1] for row in c.execute(query) if row[0] in names)
+def count_of_files(c: Connection, collection_id: str, keys: Sequence[str]) -> int:
+    """How many documents the files with these keys have, containers aside and records included."""
+    files = of_files(c, collection_id, keys).values()
+    count = sum(file.state not in _NO_DOCUMENT for file in files)
+    for file in files:
+        if file.state == "container":
+            mine = _records_of(collection_id, file.key) & documents.c.state.not_in(_NO_DOCUMENT)
+            count += c.execute(select(func.count()).select_from(documents).where(mine)).scalar_one()
+    return count
 
 
 def count_by_state(c: Connection, collection_id: str) -> dict[str, int]:
@@ -77,18 +86,27 @@ def count_by_state(c: Connection, collection_id: str) -> dict[str, int]:
     return {row[0]: row[1] for row in c.execute(query)}
 
 
-def of_file(c: Connection, source_id: int, folder: str, name: str) -> dict[str, AnyRow]:
-    """Record id ("" for the file itself) -> document row, deleted ones included."""
-    query = select(documents).where(
-        documents.c.source_id == source_id, documents.c.folder == folder, documents.c.name == name
-    )
-    return {row.record: row for row in c.execute(query)}
+def of_files(c: Connection, collection_id: str, keys: Sequence[str]) -> dict[str, AnyRow]:
+    """Key -> document row of the files with these keys, deleted ones included."""
+    found: dict[str, AnyRow] = {}
+    for first in range(0, len(keys), _KEYS_AT_ONCE):
+        some = documents.c.key.in_(keys[first : first + _KEYS_AT_ONCE])
+        mine = (documents.c.collection_id == collection_id) & some
+        found |= {row.key: row for row in c.execute(select(documents).where(mine))}
+    return found
+
+
+def records_of(
+    c: Connection, collection_id: str, file_key: str, after: str = "", limit: int = 1000
+) -> Sequence[AnyRow]:
+    """The records of a file by key, deleted ones included; `after`: the last key of the page before."""
+    mine = _records_of(collection_id, file_key) & (documents.c.key > after)
+    return c.execute(select(documents).where(mine).order_by(documents.c.key).limit(limit)).all()
 
 
 def by_key(c: Connection, collection_id: str, key: str) -> AnyRow | None:
     """The document with this key, deleted or not."""
-    same = (documents.c.collection_id == collection_id) & (documents.c.key == key)
-    return c.execute(select(documents).where(same)).first()
+    return c.execute(_by_key, {"the_collection": collection_id, "the_key": key}).first()
 
 
 def by_id(c: Connection, collection_id: str, doc_id: int) -> AnyRow | None:
@@ -116,9 +134,7 @@ def listing(
 ) -> Sequence[AnyRow]:
     """Documents by id; `after` is the last doc_id of the page before. Containers only when asked for."""
     query = select(documents).where(documents.c.collection_id == collection_id, documents.c.doc_id > after)
-    query = query.where(
-        documents.c.state == state if state else documents.c.state.not_in(("deleted", "container"))
-    )
+    query = query.where(documents.c.state == state if state else documents.c.state.not_in(_NO_DOCUMENT))
     if prefix:
         query = query.where(documents.c.key.startswith(prefix, autoescape=True))
     return c.execute(query.order_by(documents.c.doc_id).limit(limit)).all()
@@ -211,6 +227,13 @@ def live_versions(c: Connection, collection_id: str) -> Iterator[AnyRow]:
 def _in_folder(source_id: int, folder: str) -> ColumnElement[bool]:
     same = (documents.c.source_id == source_id) & (documents.c.folder == folder)
     return same & (documents.c.record == "")
+
+
+def _records_of(collection_id: str, file_key: str) -> ColumnElement[bool]:
+    first, beyond = range_of_records(file_key)
+    return (
+        (documents.c.collection_id == collection_id) & (documents.c.key >= first) & (documents.c.key < beyond)
+    )
 
 
 def _by_columns(rows: Sequence[Mapping[str, Any]]) -> dict[tuple[str, ...], list[Mapping[str, Any]]]:

@@ -22,9 +22,9 @@ def add(c: Connection, job_id: str, op: str, rows: Iterable[Mapping[str, str]]) 
     return len(values)
 
 
-def drop_pending(c: Connection, job_id: str) -> None:
-    """Forget what an unfinished listing has found; what is settled stays."""
-    c.execute(delete(items).where(items.c.job_id == job_id, _OPEN))
+def drop_pending(c: Connection, job_id: str, op: str | None = None) -> None:
+    """Forget what an unfinished listing has found, all or of one kind; what is settled stays."""
+    c.execute(delete(items).where(_open_of(job_id, op)))
 
 
 def next_pending(c: Connection, job_id: str, op: str, limit: int, now: str) -> Sequence[AnyRow]:
@@ -47,10 +47,9 @@ def open_files(c: Connection, job_id: str) -> set[tuple[str, str]]:
     return {(row.folder, row.name) for row in c.execute(select(items.c.folder, items.c.name).where(mine))}
 
 
-def open_count(c: Connection, job_id: str) -> int:
-    """How many items are not settled."""
-    mine = (items.c.job_id == job_id) & _OPEN
-    return c.execute(select(func.count()).select_from(items).where(mine)).scalar_one()
+def open_count(c: Connection, job_id: str, op: str | None = None) -> int:
+    """How many items are not settled, of all or of one kind."""
+    return c.execute(select(func.count()).select_from(items).where(_open_of(job_id, op))).scalar_one()
 
 
 def start(c: Connection, ids: Sequence[int]) -> None:
@@ -134,6 +133,11 @@ def listing(
     mine = _of(job_id, state) if state else items.c.job_id == job_id
     query = select(items).where(mine, items.c.id > after)
     return c.execute(query.order_by(items.c.id).limit(limit)).all()
+
+
+def _open_of(job_id: str, op: str | None) -> ColumnElement[bool]:
+    mine = (items.c.job_id == job_id) & _OPEN
+    return mine & (items.c.op == op) if op else mine
 
 
 def _of(job_id: str, state: str) -> ColumnElement[bool]:

@@ -2,7 +2,7 @@
 
 import os
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from fnmatch import fnmatch
 from pathlib import Path
 
@@ -11,6 +11,7 @@ from service.errors import Refused
 from service.ports import Folder
 
 _PULSE_EVERY = 500  # directory entries between two looks at the caller's wishes
+_PART_FILES = 5_000  # of a folder, in memory at once
 _MARK = "\N{REPLACEMENT CHARACTER}"
 _NOT_TEXT = re.compile(f"[{_MARK}\udc80-\udcff]")
 _BYTE = re.compile(f"{_MARK}([0-9A-F]{{2}})")
@@ -45,7 +46,7 @@ class Library:
         self._root, self._include, self._exclude, self._never = root, include, exclude, never
         self._takes_all = not include and not exclude
 
-    def scan(self, folder: str, pulse: Callable[[], None]) -> Folder:
+    def scan(self, folder: str, pulse: Callable[[], None]) -> Iterator[Folder]:
         """List one folder; what cannot be listed says so in `error`. Raises Refused when there is no root."""
         if not folder and not self._root.is_dir():
             raise Refused(f"{self._root} is not a folder that can be read: check the path and its mount.")
@@ -57,10 +58,13 @@ class Library:
                 for seen, entry in enumerate(entries):
                     if seen % _PULSE_EVERY == 0:
                         pulse()
+                        if len(files) >= _PART_FILES:
+                            yield Folder(folder, files)
+                            files = {}
                     error = self._sort_in(entry, folder, files, subfolders) or error
         except OSError as problem:
             error = problem.strerror or str(problem)
-        return Folder(folder, files, sorted(subfolders), error)
+        yield Folder(folder, files, sorted(subfolders), error)
 
     def locate(self, folder: str, name: str) -> Path:
         """The path of a listed file."""

@@ -23,9 +23,15 @@ FILES = {
 def walk(source: Source) -> Iterator[Folder]:
     waiting = [""]
     while waiting:
-        folder = source.scan(waiting.pop(), lambda: None)
+        folder = scanned(source, waiting.pop())
         waiting += [f"{folder.path}/{name}".lstrip("/") for name in folder.subfolders]
         yield folder
+
+
+def scanned(source: Source, path: str) -> Folder:
+    """A folder of which the files come in one part."""
+    (folder,) = source.scan(path, lambda: None)
+    return folder
 
 
 def listed(source: Source) -> dict[str, str]:
@@ -45,7 +51,7 @@ class SourceContract:
         }
 
     def test_a_folder_is_what_was_asked_for_and_has_no_error(self, build: Build) -> None:
-        folder = build(FILES).scan("d", lambda: None)
+        folder = scanned(build(FILES), "d")
         assert (folder.path, list(folder.files), list(folder.subfolders), folder.error) == (
             "d",
             ["b.txt"],
@@ -70,12 +76,12 @@ class SourceContract:
         assert after == before
 
     def test_a_folder_that_is_not_there_is_an_error_and_not_an_empty_one(self, build: Build) -> None:
-        folder = build(FILES).scan("gone", lambda: None)
+        folder = scanned(build(FILES), "gone")
         assert folder.error
         assert not folder.files
 
     def test_an_empty_source_lists_an_empty_root(self, build: Build) -> None:
-        root = build({}).scan("", lambda: None)
+        root = scanned(build({}), "")
         assert (dict(root.files), list(root.subfolders), root.error) == ({}, [], "")
 
     def test_a_pulse_that_raises_ends_the_listing(self, build: Build) -> None:
@@ -86,4 +92,4 @@ class SourceContract:
             raise Told
 
         with pytest.raises(Told):
-            build(FILES).scan("", pulse)
+            list(build(FILES).scan("", pulse))

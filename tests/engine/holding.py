@@ -1,7 +1,7 @@
 """Ways to step in while a worker is in a given stage, and to keep it there until it is told to stop."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from dataclasses import dataclass
 from pathlib import Path
@@ -61,7 +61,7 @@ class HeldSource:
     library: Library
     once: Once
 
-    def scan(self, folder: str, pulse: Act) -> Folder:
+    def scan(self, folder: str, pulse: Act) -> Iterator[Folder]:
         if folder == "d3" and self.once():
             wait_until(lambda: pulse() is not None)
         return self.library.scan(folder, pulse)

@@ -1,5 +1,6 @@
 """A worker that dies: its job is settled by others, and a document that kills workers does not stop the rest."""
 
+from collections.abc import Iterator
 from concurrent.futures import Future
 from dataclasses import dataclass
 from pathlib import Path
@@ -42,7 +43,7 @@ class DeadlySource(Library):
     library: Source
     times: int
 
-    def scan(self, folder: str, pulse: Act) -> Folder:
+    def scan(self, folder: str, pulse: Act) -> Iterator[Folder]:
         self.times -= 1
         if self.times >= 0:
             raise Died

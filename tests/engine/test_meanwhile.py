@@ -1,6 +1,6 @@
 """What is committed while a source is listed does not look as if it had vanished from it."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +18,7 @@ class Meanwhile:
     def __init__(self, library: Library, folder: str, act: Callable[[], None]) -> None:
         self._library, self._folder, self._act = library, folder, act
 
-    def scan(self, folder: str, pulse: Callable[[], None]) -> Folder:
+    def scan(self, folder: str, pulse: Callable[[], None]) -> Iterator[Folder]:
         if folder == self._folder:
             self._act()
         return self._library.scan(folder, pulse)

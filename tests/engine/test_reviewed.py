@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from service.engine import ingest
+from service.core import pace
 from service.engine.roots import resolve
 from service.errors import BadRequest
 from service.index import files
@@ -123,7 +123,7 @@ def test_fresh_embeds_every_text_again(world: World) -> None:
 def test_records_that_are_left_out_never_make_one_commit_long(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(ingest, "_MOST_CHANGES", MOST_CHANGES)
+    monkeypatch.setattr(pace, "MOST_CHANGES", MOST_CHANGES)
     records(world, 5 * MOST_CHANGES, "BAD record")
     assert world.run()["state"] == "completed_with_errors"
     commits = [record.documents for record in read_chain(world.files).records]
@@ -134,7 +134,7 @@ def test_records_that_are_left_out_never_make_one_commit_long(
 def test_a_vanished_file_of_many_records_leaves_in_short_commits(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(ingest, "_MOST_CHANGES", MOST_CHANGES)
+    monkeypatch.setattr(pace, "MOST_CHANGES", MOST_CHANGES)
     records(world, 5 * MOST_CHANGES)
     world.run()
     (world.library / "records.jsonl").unlink()
