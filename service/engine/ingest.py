@@ -173,7 +173,7 @@ class Ingest:
         if attempts and self.claimed:
             return True  # what was in flight when a worker died is tried apart from the others
         chosen = [item for item in found if item.attempts == attempts]
-        self._start(chosen[: batch_limit(self.batch_size, attempts)])
+        self._start(chosen[: batch_limit(len(chosen), attempts)])
         return True
 
     @property
@@ -192,7 +192,9 @@ class Ingest:
             if item.attempts < MOST_ATTEMPTS:
                 self._feed(item, file.whole)
             else:
-                detail = f"its worker ended uncleanly {item.attempts} times while it was in hand"
+                detail = (
+                    f"its worker ended uncleanly {item.attempts + item.spared} times while it was in hand"
+                )
                 self.intake.take(item.id, DocumentFailed("poison", detail))
 
     def _known(self, c: Connection, chosen: Sequence[AnyRow]) -> list[KnownFile]:

@@ -192,7 +192,7 @@ def resume_interrupted(ledger: Ledger) -> int:
     with ledger.write() as c:
         interrupted = jobs.listing(c, state=State.INTERRUPTED, limit=10_000)
         for job in interrupted:
-            jobs.apply(c, job, Fact.AUTO_RESUMED, reason=None)
+            jobs.apply(c, job, Fact.AUTO_RESUMED, reason=None, losses=0)
     return len(interrupted)
 
 

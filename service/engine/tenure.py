@@ -53,7 +53,7 @@ class Tenure:
         damaged = recover(self._tools.ledger, self._lease, self._state)
         with self._tools.ledger.write() as c:
             self._lease.hold(c)
-            items.recover(c, self._job.id)
+            items.recover(c, self._job.id, witnessed=self._job.losses > 0)
         if damaged:
             take_out(self._tools.ledger, self._committer, self._state, self._owner, damaged)
             count_restore(self._tools.ledger, "repaired")

@@ -5,6 +5,7 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, bindparam, delete, func, insert, select, update
 
+from service.core.pace import is_spared
 from service.ledger.database import AnyRow
 from service.ledger.schema import items, literally
 
@@ -28,10 +29,17 @@ def drop_pending(c: Connection, job_id: str, op: str | None = None) -> None:
 
 
 def next_pending(c: Connection, job_id: str, op: str, limit: int, now: str) -> Sequence[AnyRow]:
-    """The next items to work on, in listing order; those that back off are passed over."""
+    """The next items to work on, in listing order; those that back off are passed over.
+
+    Items that were in flight when a worker died come after all others, so that one which kills keeps none waiting.
+    """
     due = items.c.not_before.is_(None) | (items.c.not_before <= now)
-    mine = _of(job_id, "pending") & (items.c.op == op)
-    return c.execute(select(items).where(mine, due).order_by(items.c.id).limit(limit)).all()
+    mine = _of(job_id, "pending") & (items.c.op == op) & due
+    clean = select(items).where(mine, items.c.attempts == 0).order_by(items.c.id)
+    suspect = select(items).where(mine, items.c.attempts > 0)
+    # The worst first, until it is done or set aside: that is a commit, after which the job may lose workers again.
+    suspect = suspect.order_by(items.c.attempts.desc(), items.c.id)
+    return c.execute(clean.limit(limit)).all() or c.execute(suspect.limit(limit)).all()
 
 
 def earliest_retry(c: Connection, job_id: str, op: str) -> str | None:
@@ -63,7 +71,11 @@ def start(c: Connection, ids: Sequence[int]) -> None:
 def progressed(c: Connection, ids: Sequence[int]) -> None:
     """A part of these items is committed: what ended their workers before was not they."""
     if ids:
-        c.execute(update(items).where(items.c.id.in_(ids), items.c.state == "in_flight").values(attempts=1))
+        c.execute(
+            update(items)
+            .where(items.c.id.in_(ids), items.c.state == "in_flight")
+            .values(attempts=1, spared=0)
+        )
 
 
 def give_back(c: Connection, ids: Sequence[int]) -> None:
@@ -83,12 +95,14 @@ def take_back_all(c: Connection, job_id: str) -> None:
     )
 
 
-def recover(c: Connection, job_id: str) -> int:
-    """After an unclean end, in flight becomes pending; the attempt counts. Returns the highest count."""
+def recover(c: Connection, job_id: str, witnessed: bool) -> None:
+    """After an unclean end, in flight becomes pending; the attempt counts. `witnessed`: a supervisor saw the end."""
     mine = _of(job_id, "in_flight")
-    worst = c.execute(select(func.max(items.c.attempts)).where(mine)).scalar()
+    for row in c.execute(select(items).where(mine, items.c.attempts > 1)).all():
+        if is_spared(row.attempts, row.spared, witnessed):
+            changes = {"attempts": row.attempts - 1, "spared": row.spared + 1}
+            c.execute(update(items).where(items.c.id == row.id).values(**changes))
     c.execute(update(items).where(mine).values(state="pending"))
-    return worst or 0
 
 
 def postpone(c: Connection, item_id: int, not_before: str, reason: str, detail: str) -> None:
@@ -122,7 +136,7 @@ def retry_failed(c: Connection, job_id: str, item_id: int | None = None) -> int:
     return c.execute(
         update(items)
         .where(which)
-        .values(state="pending", attempts=0, tries=0, not_before=None, reason=ASKED, detail=None)
+        .values(state="pending", attempts=0, spared=0, tries=0, not_before=None, reason=ASKED, detail=None)
     ).rowcount
 
 

@@ -158,6 +158,7 @@ items = Table(
     Column("stamp", String(100), nullable=False),
     Column("state", String(12), nullable=False),  # pending, in_flight, done, skipped, failed
     _count("attempts"),
+    _count("spared"),  # unclean ends that were not counted as attempts
     _count("tries"),  # passing conditions met, for backoff
     Column("not_before", String(40)),
     Column("reason", String(40)),

@@ -325,6 +325,7 @@ def upgrade() -> None:
         sa.Column("stamp", sa.String(length=100), nullable=False),
         sa.Column("state", sa.String(length=12), nullable=False),
         sa.Column("attempts", sa.BigInteger(), server_default="0", nullable=False),
+        sa.Column("spared", sa.BigInteger(), server_default="0", nullable=False),
         sa.Column("tries", sa.BigInteger(), server_default="0", nullable=False),
         sa.Column("not_before", sa.String(length=40), nullable=True),
         sa.Column("reason", sa.String(length=40), nullable=True),

@@ -27,10 +27,10 @@ class DeadlyEmbedder(FakeEmbedder):
 
     def __init__(self, act: Act = lambda: None) -> None:
         super().__init__()
-        self.act, self.deadly = act, True
+        self.act, self.deadly_word = act, "poison"
 
     def submit(self, text: str) -> Future[Float32Vector]:
-        if self.deadly and "poison" in text:
+        if self.deadly_word in text:
             self.act()
             raise Died
         return super().submit(text)
@@ -171,25 +171,30 @@ def test_somebody_else_s_death_changes_nothing(world: World) -> None:
     assert newest(world)["state"] == "running"
 
 
+def work_until_it_is_settled(world: World) -> list[list[str]]:
+    """Create a job and see it through under a living supervisor; returns what each of its workers took in hand."""
+    tried: list[list[str]] = []
+    world.preparer.before = lambda task: tried[-1].append(task.path.name)
+    world.jobs.create(world.order())
+    while newest(world)["state"] == "queued":
+        tried.append([])
+        try:
+            assert world.worker().take_one()
+        except Died:
+            worker_lost(world.ledger, "worker-1")
+    world.preparer.before = lambda _: None
+    return tried
+
+
 def test_what_was_in_flight_is_tried_in_halves_then_alone_and_then_set_aside(world: World) -> None:
     seven_documents_and_poison(world)
     world.configure(batch_size=8)
     world.embedder = DeadlyEmbedder()
-    tried = []
-    world.preparer.before = lambda task: tried[-1].append(task.path.name)
-    world.jobs.create(world.order())
-    for _ in range(3):
-        tried.append([])
-        die(world)
-        worker_lost(world.ledger, "worker-1")
-    tried.append([])
-    assert world.worker().take_one()
-    whole, halves, alone, rest = tried
-    assert set(whole) <= {f"x{n}.txt" for n in range(8)}
-    assert halves[:4] == ["x0.txt", "x1.txt", "x2.txt", "x3.txt"]
-    assert set(halves[4:]) <= {"x4.txt", "x5.txt", "x6.txt", "x7.txt"}
-    assert alone == ["x4.txt", "x5.txt", "x6.txt", "x7.txt"]
-    assert rest == []
+    names = [f"x{n}.txt" for n in range(8)]
+    whole, halves, alone, last = work_until_it_is_settled(world)
+    assert set(whole) <= set(names)
+    assert (set(halves[:4]), set(halves[4:6]), halves[6:]) == (set(names[:4]), set(names[4:6]), names[6:])
+    assert (alone, last) == (["x7.txt"], [])
     job = newest(world)
     assert (job["state"], job["progress"]["done"], job["progress"]["failed"]) == (
         "completed_with_errors",
@@ -199,6 +204,71 @@ def test_what_was_in_flight_is_tried_in_halves_then_alone_and_then_set_aside(wor
     (poison,) = world.jobs.items(job["id"], "failed")["items"]
     assert (poison["path"], poison["reason"], poison["attempts"]) == ("d7/x7.txt", "poison", 3)
     assert everything_else_is_in(world)
+
+
+def test_what_kills_workers_keeps_nothing_else_waiting(world: World) -> None:
+    seven_documents_and_poison(world)
+    for n in range(80):
+        world.write(f"d8/y{n:02}.txt", f"another document {n}")
+    world.configure(batch_size=8)
+    world.embedder = DeadlyEmbedder()
+    job = run_and_die(world)
+    in_hand = {item["path"] for item in world.jobs.items(job["id"], "in_flight")["items"]}
+    worker_lost(world.ledger, "worker-1")
+    die(world)
+    rest = {row for row in world.expected() if row[0].removeprefix("library/") not in in_hand}
+    assert len(rest) > 40
+    assert rest <= world.contents(), "what had never been in hand did not go first"
+
+
+@pytest.mark.parametrize("fine", [0, 1, 2, 30])
+@pytest.mark.parametrize("poison", [1, 2, 3])
+def test_poison_is_set_aside_without_anybody_s_help(world: World, poison: int, fine: int) -> None:
+    for n in range(poison):
+        world.write(f"a/p{n}.txt", f"this text is poison {n}")
+    for n in range(fine):
+        world.write(f"b/x{n}.txt", f"document number {n}")
+    world.configure(max_failures_ratio=1.0)
+    world.embedder = DeadlyEmbedder()
+    work_until_it_is_settled(world)
+    job = newest(world)
+    assert (job["state"], job["progress"]["failed"]) == ("completed_with_errors", poison), job["reason"]
+    assert not fine or everything_else_is_in(world)
+
+
+def kill_again_and_again(world: World, times: int) -> str:
+    """Everything dies, so often, with nothing committed in between; returns the job's id."""
+    world.embedder = DeadlyEmbedder()
+    world.embedder.deadly_word = "document"
+    job = run_and_die(world)
+    for _ in range(times - 1):
+        swept(world)
+        world.jobs.ask(job["id"], Verb.RESUME)
+        die(world)
+    swept(world)
+    world.embedder = FakeEmbedder()
+    return str(job["id"])
+
+
+@pytest.mark.parametrize("documents", [1, 8])
+def test_everything_killed_by_hand_again_and_again_costs_no_document(world: World, documents: int) -> None:
+    for n in range(documents):
+        world.write(f"x{n}.txt", f"document number {n}")
+    job_id = kill_again_and_again(world, 4)
+    assert world.resume(job_id)["state"] == "succeeded"
+    assert world.contents() == world.expected()
+
+
+def test_a_document_that_ends_everything_each_time_is_set_aside_too(world: World) -> None:
+    world.write("x.txt", "document number one")
+    job_id = kill_again_and_again(world, 5)
+    job = world.resume(job_id)
+    assert (job["state"], job["progress"]["failed"]) == ("completed_with_errors", 1)
+    (item,) = world.jobs.items(job_id, "failed")["items"]
+    assert (item["reason"], item["detail"]) == (
+        "poison",
+        "its worker ended uncleanly 5 times while it was in hand",
+    )
 
 
 def test_poison_is_remembered_until_it_changes_or_somebody_asks(world: World) -> None:

@@ -120,9 +120,10 @@ def test_a_partial_index_answers_whatever_is_asked_of_open_and_failed_items(ledg
             items.earliest_retry(c, job.id, "upsert")
             items.open_count(c, job.id)
             items.take_back_all(c, job.id)
-            items.recover(c, job.id)
+            items.recover(c, job.id, witnessed=True)
             items.drop_pending(c, job.id)
-        assert {index_of(plan) for plan in found} == {"open_items"}, found
+        sorts_a_few_suspects = "USE TEMP B-TREE FOR ORDER BY"
+        assert {index_of(plan) for plan in found} - {sorts_a_few_suspects} == {"open_items"}, found
         with plans(c) as found:
             items.listing(c, job.id, "failed")
             items.retry_failed(c, job.id)
