@@ -75,6 +75,10 @@ class TryAgain(TidestoneError):
         self.reason, self.detail = reason, _storable(detail)
 
 
+class Unavailable(TryAgain):
+    """What every document needs cannot be had just now: hold the job, blame no document."""
+
+
 class TooLong(DocumentFailed):
     """A text has more tokens than the model's window: split it."""
 

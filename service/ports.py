@@ -83,7 +83,8 @@ class Preparer(Protocol):
         """Stream the file's documents, `FileRead` last.
 
         Raises SkipDocument (by rule), DocumentFailed (damaged, out of time or memory, killed its process),
-        TryAgain (changed while read, vanished, I/O error), Stopped. Safe to call from several threads.
+        TryAgain (changed while read, vanished, I/O error), Unavailable (nothing can be prepared just now), Stopped.
+        Safe to call from several threads.
         """
 
     def stop(self) -> None:
@@ -100,7 +101,8 @@ class Embedder(Protocol):
 
     def submit(self, text: str) -> Future[Float32Vector]:
         """Queue one document chunk; the future yields a float32 vector of shape (space.dimensions,), L2-normalised
-        when `space.normalised`. The prefix is added here. The future raises TooLong or EmbedderDied. Thread-safe."""
+        when `space.normalised`. The prefix is added here. The future raises TooLong or
+        EmbedderDied, and Unavailable when nothing can be embedded just now. Thread-safe."""
 
     def embed_query(self, text: str) -> Float32Vector:
         """One query's vector, with the query prefix; a text beyond the window raises TooLong."""

@@ -18,7 +18,7 @@ class LlamaPool:
     """Implements `Embedder`. A child starts when there is a text for it; at rest the pool uses no CPU.
 
     A child that dies is replaced and its unit tried again, text by text; one that gives no answer for
-    `timeout_seconds` is killed first. When no child can be started, futures raise Refused or TryAgain.
+    `timeout_seconds` is killed first. When no child can be started, futures raise Refused or Unavailable.
     """
 
     def __init__(

@@ -14,7 +14,15 @@ from service.embedders.link import Link
 from service.embedders.tally import Tally
 from service.embedders.waiting import Task, Waiting
 from service.embedders.watchdog import Watchdog
-from service.errors import DocumentFailed, EmbedderDied, Refused, Stopped, TidestoneError, TooLong, TryAgain
+from service.errors import (
+    DocumentFailed,
+    EmbedderDied,
+    Refused,
+    Stopped,
+    TidestoneError,
+    TooLong,
+    Unavailable,
+)
 from service.ports import Float32Vector
 
 _IN_FLIGHT = 2  # one being worked on, one in the pipe: the child never waits for the parent
@@ -67,7 +75,7 @@ class Worker:
         try:
             if not self.link.is_up():
                 self._start()
-        except (Refused, TryAgain, Stopped) as error:
+        except (Refused, Unavailable, Stopped) as error:
             self._cannot_start(error)
             return
         try:
@@ -109,7 +117,7 @@ class Worker:
         self._shared.waiting.put_first(suspects + innocent)
 
     def _start(self) -> None:
-        """Get a child that has loaded the model. Raises Refused, TryAgain, Stopped."""
+        """Get a child that has loaded the model. Raises Refused, Unavailable, Stopped."""
         detail = ""
         for attempt in range(_STARTS):
             if self._shared.closed.wait(self._backoff_seconds() if attempt else 0.0):
@@ -123,7 +131,7 @@ class Worker:
                 self._shared.serving.add(self)
                 return
         advice = "check memory, process limits and what the child wrote to stderr"
-        raise TryAgain("embedder_start", f"no child could be started ({detail}): {advice}")
+        raise Unavailable("embedder_start", f"no child could be started ({detail}): {advice}")
 
     def _cannot_start(self, error: TidestoneError) -> None:
         """Leave the work to the other children; without any, everything that waits fails."""

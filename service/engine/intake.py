@@ -10,7 +10,7 @@ from service.engine.draft import Batch, Draft, Outcome, Row, described
 from service.engine.known_file import KnownFile
 from service.engine.open_item import LastWord, OpenItem, Rules
 from service.engine.reuse import Reuse
-from service.errors import DocumentFailed, SkipDocument, TryAgain
+from service.errors import DocumentFailed, SkipDocument, TryAgain, Unavailable
 from service.index.records import text_hash
 from service.ledger.database import AnyRow
 from service.ports import FileRead, Left, Piece, Span
@@ -70,7 +70,7 @@ class Intake:
                 self._end(open_item, "skipped", what)
             case DocumentFailed():
                 self._end(open_item, "failed", what)
-            case TryAgain():
+            case TryAgain() if not isinstance(what, Unavailable):
                 self._again(open_item, what)
             case _:
                 raise what

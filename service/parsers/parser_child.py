@@ -29,6 +29,7 @@ def main() -> None:
     count = _counter(settings["counter"], settings["model_path"], settings["prefix"])
     limits = Limits(settings["max_tokens"], settings["overlap_tokens"], settings["max_file_bytes"])
     try:
+        write_message(outgoing, {"kind": "ready"})  # a child that ends before this is not a document's fault
         while True:
             task, _ = read_message(incoming)
             for header, text in _answers(task, count, limits, settings["seconds"]):

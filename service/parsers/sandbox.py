@@ -3,6 +3,7 @@
 import json
 import signal
 import threading
+import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
@@ -12,12 +13,14 @@ from service.children import Child, PipeClosed, spawn
 from service.core.chunk import CHUNKER_VERSION
 from service.core.clean import CLEANER_VERSION
 from service.core.space import Recipe
-from service.errors import DocumentFailed, Stopped
+from service.errors import DocumentFailed, Stopped, Unavailable
 from service.parsers.account import Told, left, piece, raise_outcome
 from service.parsers.parsed import OUT_OF_MEMORY, OUT_OF_MEMORY_STATUS, PARSER_DIED, PARSER_VERSION, TIMED_OUT
 from service.ports import FileRead, FileTask, Left, Piece
 
 _CHILD = "service.parsers.parser_child"
+_STARTS, _PAUSE_SECONDS = 3, 0.2
+_ADVICE = "check memory, process limits and what the child wrote to stderr"
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,14 +128,27 @@ class Sandbox:
         yield told.file_read(header["container"])
 
     def _take(self, stops: int) -> "_Worker":
-        worker = self._from_idle() or _Worker(self._starter.submit(spawn, _CHILD, self._arguments).result())
-        with self._lock:
-            self._busy.add(worker)
-            stopped = self._stops != stops
-        if stopped:
-            self._release(worker, keep=True)
-            raise Stopped("The parser was told to stop.")
-        return worker
+        """A child that is ready. Raises Stopped, Unavailable."""
+        for attempt in range(_STARTS):
+            time.sleep(_PAUSE_SECONDS * attempt)
+            worker = self._from_idle() or _Worker(self._spawn())
+            with self._lock:
+                self._busy.add(worker)
+                stopped = self._stops != stops
+            if stopped:
+                self._release(worker, keep=worker.ready)
+                raise Stopped("The parser was told to stop.")
+            if worker.get_ready():
+                return worker
+            self._release(worker, keep=False)
+        status = worker.child.process.returncode
+        raise Unavailable("parser_start", f"no child could be started (it ended with {status}): {_ADVICE}")
+
+    def _spawn(self) -> Child:
+        try:
+            return self._starter.submit(spawn, _CHILD, self._arguments).result()
+        except OSError as error:
+            raise Unavailable("parser_start", f"no child could be started ({error}): {_ADVICE}") from error
 
     def _from_idle(self) -> "_Worker | None":
         with self._lock:
@@ -168,7 +184,18 @@ class _Worker:
     def __init__(self, child: Child) -> None:
         self.child = child
         self.documents = 0
+        self.ready = False
         self.stopped = False
+
+    def get_ready(self) -> bool:
+        """Wait for the child's first word; False when it ends without."""
+        try:
+            if not self.ready:
+                self.child.receive()
+        except PipeClosed:
+            return False
+        self.ready = True
+        return True
 
     def messages(self) -> Iterator[tuple[dict[str, Any], bytes]]:
         """Until the child dies or is stopped: PipeClosed."""

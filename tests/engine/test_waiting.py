@@ -10,7 +10,7 @@ from sqlalchemy import update
 
 from service.core.job import Verb
 from service.engine import worker
-from service.errors import TryAgain
+from service.errors import TryAgain, Unavailable
 from service.ledger.database import Ledger
 from service.ledger.schema import events
 from tests.engine.holding import HeldPreparer, newest
@@ -134,3 +134,17 @@ def test_a_worker_forgets_what_happened_more_than_a_week_ago(world: World) -> No
     worker = world.worker()
     worker._beat()
     assert world.jobs.events(job["id"], 0) == (False, [])
+
+
+def test_a_preparer_that_cannot_work_holds_the_job_and_blames_no_document(world: World) -> None:
+    def unavailable(_: object) -> None:
+        raise Unavailable("parser_start", "no child could be started")
+
+    world.write("x.txt", "document number one")
+    world.preparer.before = unavailable
+    job = world.run()
+    assert (job["state"], job["reason"]["code"], job["progress"]["failed"]) == ("queued", "parser_start", 0)
+    world.preparer.before = lambda _: None
+    assert world.worker().take_one()
+    assert newest(world)["state"] == "succeeded"
+    assert world.contents() == world.expected()

@@ -13,7 +13,7 @@ from typing import Any, Protocol
 
 import pytest
 
-from service.errors import DocumentFailed, SkipDocument, Stopped, TryAgain
+from service.errors import DocumentFailed, SkipDocument, Stopped, TryAgain, Unavailable
 from service.parsers import prepare as preparing
 from service.parsers.sandbox import Retirement, Sandbox, SandboxSettings
 from service.ports import FileRead, FileTask, Left, Piece
@@ -118,6 +118,17 @@ def test_a_child_killed_from_outside_costs_nothing(sandbox: Sandbox, tmp_path: P
     ]
     assert isinstance(got[-1], FileRead)
     assert child not in children(os.getpid())
+
+
+@pytest.mark.parametrize("program", ["/bin/false", "/no/such/program"])
+def test_children_that_cannot_start_are_no_document_s_fault(
+    sandbox: Sandbox, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, program: str
+) -> None:
+    monkeypatch.setattr(sys, "executable", program)
+    with pytest.raises(Unavailable, match="no child could be started"):
+        prepare(sandbox, task(tmp_path, WORDS))
+    monkeypatch.undo()
+    assert isinstance(prepare(sandbox, task(tmp_path, WORDS))[-1], FileRead)
 
 
 def test_a_file_that_reads_differently_after_a_childs_death_is_tried_again(
