@@ -25,11 +25,13 @@ class Conflict(TidestoneError):
 
 
 class IllegalMove(TidestoneError):
-    """The job does not allow this verb in its present state: pick one of `allowed`."""
+    """The job, or item, does not allow this verb in its present state: pick one of `allowed`."""
 
-    def __init__(self, verb: str, state: str, allowed: Sequence[str]) -> None:
+    def __init__(
+        self, verb: str, state: str, allowed: Sequence[str], what: str = "job", because: str = ""
+    ) -> None:
         said = ", ".join(allowed) or "nothing"
-        super().__init__(f"A job that is {state} cannot take {verb!r}; allowed now: {said}.")
+        super().__init__(f"This {what} is {state} and cannot take {verb!r}{because}; allowed now: {said}.")
         self.verb, self.state, self.allowed = verb, state, tuple(allowed)
 
 

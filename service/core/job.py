@@ -110,8 +110,3 @@ def is_repeat(state: State, verb: Verb) -> bool:
 def allowed(state: State) -> list[str]:
     """The verbs that would change something now, in the order of the enum."""
     return [verb.value for verb in Verb if (state, verb) in MOVES]
-
-
-def can(state: State) -> dict[str, bool]:
-    """What a Resume button needs to know."""
-    return {verb.value: (state, verb) in MOVES for verb in Verb}

@@ -1,7 +1,6 @@
 """Run one job's work: items in, checkpoints out, until it is done or told to stop."""
 
 import random
-import shutil
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, wait
@@ -30,8 +29,9 @@ from service.engine.owner import Owner
 from service.engine.recall import Recall
 from service.engine.removal import removals
 from service.engine.reuse import Reuse
+from service.engine.room import require_room
 from service.engine.tools import Tools
-from service.errors import DocumentFailed, LeaseLost, TryAgain
+from service.errors import DocumentFailed, LeaseLost
 from service.ledger import documents, items, jobs, metrics
 from service.ledger.database import AnyRow, utc_now
 from service.ports import FileTask, Float32Vector, Source
@@ -79,7 +79,10 @@ class Ingest:
         self.look_again = 0.0
         self.restarts = dict(self.tools.embedder_restarts())
         self.watched: Future[Float32Vector] | None = None
-        self.failed, self.settled = self.job.failed, self.job.failed + self.job.done + self.job.skipped
+        job = self.job
+        self.failed = job.failed
+        # What has not changed counts too: a few bad files that are new say little about a library that is in.
+        self.settled = job.failed + job.done + job.skipped + job.unchanged + job.known_failed
 
     def check(self) -> None:
         """Raise Interrupted or LeaseLost when this work must stop."""
@@ -113,7 +116,8 @@ class Ingest:
         running = [row.future for row in self.intake.waiting if not row.future.cancelled()]
         wait(running, timeout=_LAST_RESULTS_SECONDS)
         self.intake.collect()
-        self._commit(self.intake.take_batch(True, _KEEP_ROWS))
+        most = len(self.intake.ready) + len(self.intake.batch.outcomes)
+        self._commit(self.intake.take_batch(most, with_unfinished=True, worth_keeping=_KEEP_ROWS))
         self._give_back()
         self.intake = self._new_intake()
 
@@ -181,10 +185,11 @@ class Ingest:
         return {item_id: o.item.attempts for item_id, o in self.intake.items.items()}
 
     def _start(self, chosen: Sequence[AnyRow]) -> None:
-        self._room_on_disk()
+        require_room(self.tools.settings)
         with self.tools.ledger.write() as c:
             self.lease.hold(c)
-            items.start(c, [item.id for item in chosen if item.attempts < MOST_ATTEMPTS])
+            started = items.start(c, [item.id for item in chosen if item.attempts < MOST_ATTEMPTS])
+            chosen = [item for item in chosen if item.id in started or item.attempts >= MOST_ATTEMPTS]
             known = self._known(c, chosen)
         for item, file in zip(chosen, known, strict=True):
             self.claimed.add(item.id)
@@ -216,26 +221,33 @@ class Ingest:
     def _take_in(self) -> None:
         assert self.feeder is not None
         self.intake.go_on()
-        while len(self.intake.waiting) < MOST_WAITING and not self.intake.is_full:
+        while len(self.intake.waiting) < MOST_WAITING and not self._is_full():
             said = self.feeder.take()
             if said is None:
                 return
             self.intake.take(said.item_id, said.what)
 
     def _commit_if_due(self) -> None:
-        intake = self.intake
-        settled = max(len(intake.ready), len(intake.batch.outcomes))
-        dimensions = self.tools.embedder.space.dimensions
-        full = segment_is_full(len(intake.embedded), dimensions, self.tools.settings.segment_rows)
-        late = time.monotonic() - self.last_commit >= self.tools.settings.commit_seconds
-        if full or late:
-            self._commit(intake.take_batch(with_unfinished=True))
-        elif settled >= self.batch_size or intake.is_full or intake.quiet or intake.postponed:
-            self._commit(intake.take_batch(with_unfinished=False))
+        intake, settings = self.intake, self.tools.settings
+        more = True
+        while more:
+            rows, dimensions = len(intake.embedded), self.tools.embedder.space.dimensions
+            late = time.monotonic() - self.last_commit >= settings.commit_seconds
+            if late or segment_is_full(rows, dimensions, settings.segment_rows):
+                self._commit(intake.take_batch(self.batch_size, with_unfinished=True))
+            elif self._is_full() or intake.quiet or intake.postponed:
+                self._commit(intake.take_batch(self.batch_size))
+            else:
+                return
+            more = bool(intake.ready)
+
+    def _is_full(self) -> bool:
+        """Whether one commit has enough to carry."""
+        return self.intake.is_full or self.intake.settled >= self.batch_size
 
     def _commit(self, batch: Batch) -> None:
         if batch:
-            self._room_on_disk()
+            require_room(self.tools.settings)
             while self.merge():  # before one more segment is added
                 pass
             batch.restarts = self._new_restarts()
@@ -261,7 +273,7 @@ class Ingest:
 
     def _postpone(self) -> None:
         """Items that met a passing condition: only now that all they had said is committed or dropped."""
-        if not self.intake.postponed:
+        if not self.intake.postponed or self.intake.ready:
             return
         with self.tools.ledger.write() as c:
             self.lease.hold(c)
@@ -311,8 +323,3 @@ class Ingest:
         with self.tools.ledger.write() as c:
             self.lease.hold(c)
             metrics.observe(c, "ingest_stage_duration_seconds", time.monotonic() - started, stage=stage)
-
-    def _room_on_disk(self) -> None:
-        free = shutil.disk_usage(self.tools.settings.data_dir).free
-        if free < self.tools.settings.min_free_bytes:
-            raise TryAgain("disk_low", f"{free} bytes free, {self.tools.settings.min_free_bytes} wanted")

@@ -44,6 +44,11 @@ class Intake:
         """Whether as much has changed without vectors as one commit may carry."""
         return len(self.batch.documents) >= pace.MOST_CHANGES
 
+    @property
+    def settled(self) -> int:
+        """Documents or items that the next commit would settle, whichever is more."""
+        return max(len(self.ready), len(self.batch.outcomes))
+
     def open(self, item: AnyRow, known: KnownFile) -> None:
         """An item has been handed to the feeder."""
         self.items[item.id] = OpenItem(item, known)
@@ -92,13 +97,14 @@ class Intake:
                 self.embedded.append(row)
                 self._settle_if_complete(row.draft)
 
-    def take_batch(self, with_unfinished: bool, worth_keeping: int = 1) -> Batch:
-        """What can be committed now.
+    def take_batch(self, most: int, with_unfinished: bool = False, worth_keeping: int = 1) -> Batch:
+        """What can be committed now, `most` documents at most.
 
         With `with_unfinished`, also the rows of documents that are not complete, from `worth_keeping` rows on.
         """
         batch, self.batch = self.batch, Batch()
-        batch.finished, self.ready = self.ready, []
+        room = max(most - len(batch.outcomes), 0)
+        batch.finished, self.ready = self.ready[:room], self.ready[room:]
         chosen = set(batch.finished)
         if with_unfinished:
             batch.unfinished = self._worth_keeping(chosen, worth_keeping)

@@ -2,7 +2,7 @@
 
 import hashlib
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -15,13 +15,15 @@ from service.core.space import Space
 from service.engine import collections as collection_cases
 from service.engine import views
 from service.engine.lease import BEAT_SECONDS, Observer
+from service.engine.room import require_room
 from service.engine.settings import EngineSettings
-from service.errors import BadRequest, Conflict, IllegalMove, NotFound, TryAgain
+from service.errors import BadRequest, Conflict, IllegalMove, TryAgain
 from service.ledger import collections, events, idempotency, items, jobs, leases, segments
 from service.ledger.database import AnyRow, Ledger
 
 IDEMPOTENCY_HOURS = 24
 MOST_LOSSES = 3
+_ITEM_VERBS = {"failed": ["retry", "skip"], "pending": ["skip"]}
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,11 +58,12 @@ class Jobs:
     def create(self, order: Order, idempotency_key: str = "", body: bytes = b"") -> dict[str, Any]:
         """Make a job, and its collection if need be; the same key and body give the first answer again.
 
-        Raises BadRequest (also for a key that came with another body), Conflict, SpaceMismatch.
+        Raises BadRequest (also for a key that came with another body), Conflict, SpaceMismatch, TryAgain (disk_low).
         """
+        require_room(self.settings)
         space, weights = self.space()
         with self.ledger.write() as c:
-            digest = hashlib.sha256(body or repr(order).encode()).hexdigest()
+            digest = _digest(body or repr(order).encode())
             if idempotency_key:
                 answered = _answered(c, idempotency_key, digest)
                 if answered is not None:
@@ -73,6 +76,11 @@ class Jobs:
             if idempotency_key:
                 idempotency.put(c, idempotency_key, digest, view)
             return view
+
+    def answered(self, idempotency_key: str, body: bytes) -> dict[str, Any] | None:
+        """The first answer to the same key and body, whatever has become of the folder and the job. Raises BadRequest."""
+        with self.ledger.write() as c:
+            return _answered(c, idempotency_key, _digest(body))
 
     def ask(self, job_id: str, verb: Verb) -> dict[str, Any]:
         """Record a wish. Raises NotFound, IllegalMove."""
@@ -128,20 +136,36 @@ class Jobs:
     def retry_item(self, job_id: str, item_id: int) -> dict[str, Any]:
         """Try one failed item again: at once in an unfinished job, else the job is queued for it.
 
-        Raises NotFound, IllegalMove (a cancelled job does nothing more), Conflict.
+        An item that waits for its try already is left as it is. Raises NotFound, IllegalMove.
         """
         with self.ledger.write() as c:
-            row = jobs.get(c, job_id)
-            if row.state == State.CANCELLED:
-                raise IllegalMove(Verb.RETRY.value, row.state, ())
-            if items.retry_failed(c, job_id, item_id) != 1:
-                raise NotFound("failed item", item_id)
-            row = jobs.count(c, job_id, "retry", {"failed": -1})
+            row, item = _job_and_item(c, job_id, item_id, "retry", ("pending", "in_flight"))
+            if item is None:
+                return views.job_view(c, row)
             if row.state == State.COMPLETED_WITH_ERRORS:
-                row = jobs.ask(c, job_id, Verb.RETRY)
+                jobs.ask(c, job_id, Verb.RETRY)
             elif row.state == State.FAILED:
-                row = jobs.ask(c, job_id, Verb.RESUME)
-            return views.job_view(c, row)
+                jobs.ask(c, job_id, Verb.RESUME)
+            items.retry_failed(c, job_id, item_id)
+            return views.job_view(c, jobs.count(c, job_id, "retry", {"failed": -1}))
+
+    def skip_item(self, job_id: str, item_id: int) -> dict[str, Any]:
+        """Do without one item: a failure is accepted, what is pending is not begun.
+
+        A job that nothing else keeps from success is queued, so that its outcome is settled anew. What was indexed of
+        the document before stays. Raises NotFound, IllegalMove.
+        """
+        with self.ledger.write() as c:
+            row, item = _job_and_item(c, job_id, item_id, "skip", ("skipped",))
+            if item is None:
+                return views.job_view(c, row)
+            if row.state == State.COMPLETED_WITH_ERRORS and row.failed == 1:
+                jobs.ask(c, job_id, Verb.RETRY)
+            items.settle_all(
+                c, [{"item": item_id, "state": "skipped", "reason": items.ASKED, "detail": None}]
+            )
+            counts = {"skipped": 1, "failed": -(item.state == "failed")}
+            return views.job_view(c, jobs.count(c, job_id, "skip", counts))
 
     def checkpoints(self, job_id: str, cursor: str | None = None, limit: int = 20) -> dict[str, Any]:
         """A job's checkpoints, newest first, with the cursor of the next page."""
@@ -182,7 +206,7 @@ def worker_lost(ledger: Ledger, worker_id: str) -> None:
                 continue
             if job.state == State.RUNNING and job.losses < MOST_LOSSES:
                 reason = {"code": "worker_lost", "message": "its worker ended; a new one takes over"}
-                jobs.apply(c, job, Fact.WORKER_LOST, losses=job.losses + 1, reason=reason)
+                jobs.apply(c, job, Fact.WORKER_LOST, losses=job.losses + 1, reason=reason, stage="")
             else:
                 _interrupt(c, job, "worker_lost", "its worker ended again and again without a checkpoint")
 
@@ -237,6 +261,23 @@ def _fence(c: Connection, job: AnyRow) -> None:
 def _interrupt(c: Connection, job: AnyRow, code: str, message: str) -> None:
     reason = None if job.state == State.PAUSING else {"code": code, "message": message}
     jobs.apply(c, job, Fact.STOPPED, reason=reason, stage="")
+
+
+def _job_and_item(
+    c: Connection, job_id: str, item_id: int, verb: str, done: Sequence[str]
+) -> tuple[AnyRow, AnyRow | None]:
+    """The job, and its item unless that is `done` with the verb already. Raises NotFound, IllegalMove."""
+    row, item = jobs.get(c, job_id), items.get(c, job_id, item_id)
+    allowed = [] if row.state == State.CANCELLED else _ITEM_VERBS.get(item.state, [])
+    if item.state in done and row.state != State.CANCELLED:
+        return row, None
+    if verb not in allowed:
+        raise IllegalMove(verb, item.state, allowed, what="item")
+    return row, item
+
+
+def _digest(body: bytes) -> str:
+    return hashlib.sha256(body).hexdigest()
 
 
 def _answered(c: Connection, key: str, digest: str) -> dict[str, Any] | None:

@@ -6,9 +6,9 @@ from typing import Any
 
 from sqlalchemy import Connection
 
-from service.core.job import State, can
+from service.core.job import State, Verb
 from service.core.progress import eta_seconds, rate_per_second
-from service.ledger import segments
+from service.ledger import jobs, segments
 from service.ledger.database import AnyRow
 
 _RATE_POINTS = 6
@@ -18,6 +18,7 @@ _TIMES = ("created_at", "started_at", "updated_at", "wished_at", "finished_at")
 
 def job_view(c: Connection, row: AnyRow) -> dict[str, Any]:
     """A job with its progress, its last checkpoint, and what it can do now."""
+    possible, _ = jobs.allowed(c, row)
     return {
         "id": row.id,
         "collection": row.collection,
@@ -35,7 +36,7 @@ def job_view(c: Connection, row: AnyRow) -> dict[str, Any]:
         "folders_unreadable": row.folders_unreadable,
         "last_checkpoint": row.checkpoint,
         "paused_at_checkpoint": row.paused_at_checkpoint,
-        "can": can(State(row.state)),
+        "can": {verb.value: verb in possible for verb in Verb},
         "links": _links(row.id),
         **{name: getattr(row, name) for name in _TIMES},
     }
@@ -96,7 +97,15 @@ def _rate(c: Connection, row: AnyRow) -> tuple[float, bool]:
         return 0.0, False
     points = segments.list_checkpoints(c, row.collection_id, job_id=row.id, limit=_RATE_POINTS)
     recent = [(datetime.fromisoformat(p.at), p.settled) for p in points if p.at >= row.leased_at]
-    rate = rate_per_second(recent, datetime.fromisoformat(row.leased_at), datetime.now(UTC))
+    began, now = datetime.fromisoformat(row.leased_at), datetime.now(UTC)
+    rate = rate_per_second(recent, began, now)
+    if (
+        recent and not rate
+    ):  # inside a large document nothing is settled for a while: the attempt as a whole says more
+        rate = (
+            segments.settled_since(c, row.collection_id, row.id, row.leased_at)
+            / (now - began).total_seconds()
+        )
     return rate, len(recent) >= _SURE_POINTS
 
 

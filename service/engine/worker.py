@@ -117,7 +117,7 @@ class Worker:
                 return False  # settled by somebody else a moment ago
             started = job.started_at or utc_now()
             changes = {"worker_id": self.worker_id, "attempt": job.attempt + 1, "started_at": started}
-            changes["leased_at"] = utc_now()
+            changes |= {"leased_at": utc_now(), "phase": "backfilling", "paused_at_checkpoint": None}
             job = jobs.apply(c, job, Fact.LEASED, reason=None, **changes)
         lease.watch(job.id)
         try:

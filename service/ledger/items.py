@@ -6,6 +6,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, Connection, bindparam, delete, func, insert, select, update
 
 from service.core.pace import is_spared
+from service.errors import NotFound
 from service.ledger.database import AnyRow
 from service.ledger.schema import items, literally
 
@@ -60,12 +61,14 @@ def open_count(c: Connection, job_id: str, op: str | None = None) -> int:
     return c.execute(select(func.count()).select_from(items).where(_open_of(job_id, op))).scalar_one()
 
 
-def start(c: Connection, ids: Sequence[int]) -> None:
-    """Mark items in flight, before anything is read: a crash leaves a trace of what it was busy with."""
-    if ids:
-        c.execute(
-            update(items).where(items.c.id.in_(ids)).values(state="in_flight", attempts=items.c.attempts + 1)
-        )
+def start(c: Connection, ids: Sequence[int]) -> set[int]:
+    """Mark items in flight, before anything is read: a crash leaves a trace of what it was busy with.
+
+    Returns those that were still pending: somebody may just have asked for one to be skipped.
+    """
+    mine = items.c.id.in_(ids) & (items.c.state == "pending")
+    started = update(items).where(mine).values(state="in_flight", attempts=items.c.attempts + 1)
+    return set(c.execute(started.returning(items.c.id)).scalars()) if ids else set()
 
 
 def progressed(c: Connection, ids: Sequence[int]) -> None:
@@ -126,6 +129,14 @@ def settle_all(c: Connection, rows: Sequence[Mapping[str, Any]]) -> None:
     if rows:
         changes: dict[str, Any] = {name: bindparam(name) for name in ("state", "reason", "detail")}
         c.execute(update(items).where(items.c.id == bindparam("item")).values(**changes), list(rows))
+
+
+def get(c: Connection, job_id: str, item_id: int) -> AnyRow:
+    """One item of a job. Raises NotFound."""
+    row = c.execute(select(items).where(items.c.job_id == job_id, items.c.id == item_id)).first()
+    if row is None:
+        raise NotFound("item", item_id)
+    return row
 
 
 def retry_failed(c: Connection, job_id: str, item_id: int | None = None) -> int:

@@ -131,22 +131,36 @@ def held(c: Connection) -> Sequence[AnyRow]:
 
 
 def ask(c: Connection, job_id: str, verb: Verb) -> AnyRow:
-    """Record a person's wish; raises IllegalMove where the table has no such move, and Conflict where a
-    finished job would come back beside an unfinished one of the same collection and source."""
+    """Record a person's wish; raises IllegalMove where the table has no such move, and where a finished job would
+    come back beside an unfinished one of the same collection and source."""
     row = get(c, job_id)
     state = State(row.state)
-    if move(state, verb) is None:
-        if is_repeat(state, verb):
-            return row
-        raise IllegalMove(verb.value, state.value, allowed_verbs(state))
+    if move(state, verb) is None and is_repeat(state, verb):
+        return row
+    possible, other = allowed(c, row)
+    if verb not in possible:
+        because = f" while job {other.id} of the same source is {other.state}" if other is not None else ""
+        raise IllegalMove(verb.value, state.value, possible, because=because)
     changes: dict[str, Any] = {"desired_state": WISHES[verb], "wished_at": utc_now(), "reason": None}
     if verb in (Verb.RESUME, Verb.RETRY):
         changes |= {"finished_at": None, "losses": 0}
     try:
         with c.begin_nested():
             return apply(c, row, verb, **changes)
-    except IntegrityError as error:
-        raise _in_the_way(c, row.collection_id, row.source_id) from error
+    except (
+        IntegrityError
+    ) as error:  # where transactions run side by side, another job may just have been made
+        raise TryAgain("job_changed", f"another job of the source of {job_id} was made just now") from error
+
+
+def allowed(c: Connection, row: AnyRow) -> tuple[list[str], AnyRow | None]:
+    """(The verbs that would change something now, the job that keeps a finished one from coming back)."""
+    verbs = allowed_verbs(State(row.state))
+    comes_back = [verb for verb in verbs if move(State(row.state), Verb(verb)) in UNFINISHED]
+    if State(row.state) not in FINISHED or not comes_back:
+        return verbs, None
+    other = unfinished_of(c, row.collection_id, row.source_id)
+    return (verbs, None) if other is None else ([v for v in verbs if v not in comes_back], other)
 
 
 def happen(c: Connection, job_id: str, fact: Fact, **changes: Any) -> AnyRow:

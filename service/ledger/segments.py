@@ -119,6 +119,13 @@ def list_checkpoints(
     return c.execute(query.order_by(checkpoints.c.generation.desc()).limit(limit)).all()
 
 
+def settled_since(c: Connection, collection_id: str, job_id: str, at: str) -> int:
+    """How many items the checkpoints of a job have settled from `at` (ISO text) on."""
+    mine = (checkpoints.c.collection_id == collection_id) & (checkpoints.c.job_id == job_id)
+    query = select(func.coalesce(func.sum(checkpoints.c.settled), 0)).where(mine, checkpoints.c.at >= at)
+    return int(c.execute(query).scalar_one())
+
+
 def count_checkpoints(c: Connection, collection_id: str) -> int:
     """How many checkpoints have been saved."""
     mine = checkpoints.c.collection_id == collection_id

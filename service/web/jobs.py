@@ -1,9 +1,10 @@
 """Routes of jobs."""
 
+import json
 from collections.abc import Awaitable, Callable
 from typing import Annotated, Any, Literal
 
-from fastapi import APIRouter, Header, Path, Response
+from fastapi import APIRouter, Header, Path, Request, Response
 from starlette.concurrency import run_in_threadpool
 
 from service.core.job import State, Verb
@@ -25,11 +26,13 @@ ItemState = Literal["pending", "in_flight", "done", "skipped", "failed"]
 @router.post("", status_code=202, response_model=models.Job, responses=documented(409, 507))
 async def create_job(
     body: models.JobOrder,
+    request: Request,
     given: Given,
     idempotency_key: Annotated[str, Header(max_length=200)] = "",
 ) -> Response:
     """Make a job. The same `Idempotency-Key` and body give the first answer again for 24 hours."""
-    job = await run_in_threadpool(_create, given.services, body, idempotency_key)
+    sent = json.dumps(await request.json(), sort_keys=True).encode()  # the same, however it is written
+    job = await run_in_threadpool(_create, given.services, body, sent, idempotency_key)
     return answer(job, 202, {"Location": job["links"]["self"]})
 
 
@@ -91,6 +94,14 @@ async def retry_item(job_id: str, item: ItemId, given: Given) -> Response:
     return answer(job, 202)
 
 
+@router.post("/{job_id}/items/{item}/skip", status_code=202, response_model=models.Job, responses=_MOVES)
+async def skip_item(job_id: str, item: ItemId, given: Given) -> Response:
+    """Do without one item: accept its failure, or do not begin it."""
+    job = await run_in_threadpool(given.services.jobs.skip_item, job_id, item)
+    given.jobs.forget(job_id)
+    return answer(job, 202)
+
+
 @router.get("/{job_id}/checkpoints", response_model=models.CheckpointPage, responses=_KNOWN)
 async def list_job_checkpoints(
     job_id: str, given: Given, cursor: Cursor = None, limit: Limit = 20
@@ -115,7 +126,9 @@ async def job_events(
     return await stream(given.services.jobs, given.jobs, job_id, last_event_id)
 
 
-def _create(services: Services, body: models.JobOrder, idempotency_key: str) -> dict[str, Any]:
+def _create(services: Services, body: models.JobOrder, sent: bytes, idempotency_key: str) -> dict[str, Any]:
+    if idempotency_key and (first := services.jobs.answered(idempotency_key, sent)):
+        return first
     path, root = resolve(services.library_roots, body.source.root, body.source.path)
     options = body.model_dump(exclude={"source"})
-    return services.jobs.create(Order(path=path, root=root, **options), idempotency_key)
+    return services.jobs.create(Order(path=path, root=root, **options), idempotency_key, sent)

@@ -8,6 +8,7 @@ import pytest
 from service.core import pace
 from service.core.job import Verb
 from service.errors import BadRequest, Conflict, IllegalMove, NotFound, SpaceMismatch, TryAgain
+from service.ledger import items
 from service.ports import FileTask
 from tests.engine.holding import newest
 from tests.engine.world import World
@@ -141,8 +142,88 @@ def test_one_failed_item_can_be_tried_again_alone(world: World) -> None:
     assert world.preparer.prepared == [first["path"]]
     assert world.jobs.get(job["id"])["state"] == "completed_with_errors"
     assert [item["id"] for item in world.jobs.items(job["id"], "failed")["items"]] == [second["id"]]
-    with pytest.raises(NotFound):
+    with pytest.raises(IllegalMove) as refused:
         world.jobs.retry_item(job["id"], first["id"])
+    assert (refused.value.state, refused.value.allowed) == ("done", ())
+    with pytest.raises(NotFound):
+        world.jobs.retry_item(job["id"], 999)
+
+
+def test_asking_twice_for_a_retry_of_an_item_is_asking_once(world: World) -> None:
+    job = some_damaged(world)
+    first, _ = world.jobs.items(job["id"], "failed")["items"]
+    world.jobs.retry_item(job["id"], first["id"])
+    assert world.jobs.retry_item(job["id"], first["id"])["progress"]["failed"] == 1
+
+
+def test_a_job_whose_failures_are_accepted_one_by_one_has_succeeded(world: World) -> None:
+    job = some_damaged(world)
+    first, second = world.jobs.items(job["id"], "failed")["items"]
+    after = world.jobs.skip_item(job["id"], first["id"])
+    assert (after["state"], after["progress"]["failed"], after["progress"]["skipped"]) == (
+        "completed_with_errors",
+        1,
+        1,
+    )
+    assert world.jobs.skip_item(job["id"], first["id"])["progress"] == after["progress"], "twice is once"
+    assert world.jobs.skip_item(job["id"], second["id"])["state"] == "queued"
+    assert world.worker().take_one()
+    after = world.jobs.get(job["id"])
+    assert (after["state"], after["progress"]["failed"], after["progress"]["skipped"]) == ("succeeded", 0, 2)
+    assert world.preparer.prepared == []
+
+
+def test_a_pending_item_that_is_skipped_is_not_begun(world: World) -> None:
+    for n in range(4):
+        world.write(f"x{n}.txt", f"document number {n}")
+    world.preparer.before = lambda task: world.jobs.ask(newest(world)["id"], Verb.PAUSE) and None
+    job = world.run()
+    world.preparer.before = lambda _: None
+    pending = world.jobs.items(job["id"], "pending")["items"]
+    world.jobs.skip_item(job["id"], pending[0]["id"])
+    job = world.resume(job["id"])
+    assert (job["state"], job["progress"]["skipped"], job["progress"]["done"]) == ("succeeded", 1, 3)
+    assert pending[0]["path"] not in {key.removeprefix("library/") for key, _, _ in world.contents()}
+    done = world.jobs.items(job["id"], "done")["items"][0]
+    with pytest.raises(IllegalMove, match="done"):
+        world.jobs.skip_item(job["id"], done["id"])
+
+
+def test_a_skip_that_comes_while_its_item_is_claimed_wins_or_is_refused(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The worker has read the item as pending, and marks it a moment later."""
+    for n in range(3):
+        world.write(f"x{n}.txt", f"document number {n}")
+    real, skipped = items.start, list[int]()
+
+    def skip_first(c: Any, ids: list[int]) -> set[int]:
+        if not skipped:
+            skipped.append(ids[0])
+            items.settle_all(c, [{"item": ids[0], "state": "skipped", "reason": "asked", "detail": None}])
+        return real(c, ids)
+
+    monkeypatch.setattr(items, "start", skip_first)
+    job = world.run()
+    assert (job["state"], job["progress"]["done"]) == ("succeeded", 2)
+    assert len(world.contents()) == 2
+
+
+def test_what_a_newer_job_stands_in_the_way_of_is_not_offered(world: World) -> None:
+    old = some_damaged(world)
+    first = world.jobs.items(old["id"], "failed")["items"][0]["id"]
+    newer = world.jobs.create(world.order(start_paused=True))
+    assert not any(world.jobs.get(old["id"])["can"].values())
+    for ask in (
+        lambda: world.jobs.ask(old["id"], Verb.RETRY),
+        lambda: world.jobs.retry_item(old["id"], first),
+    ):
+        with pytest.raises(IllegalMove, match=newer["id"]) as refused:
+            ask()
+        assert (refused.value.state, refused.value.allowed) == ("completed_with_errors", ())
+    assert len(world.jobs.items(old["id"], "failed")["items"]) == 2
+    world.jobs.ask(newer["id"], Verb.CANCEL)
+    assert world.jobs.get(old["id"])["can"]["retry"]
 
 
 def test_a_cancelled_job_tries_nothing_again(mostly_damaged: World) -> None:
@@ -185,6 +266,8 @@ def test_the_same_key_and_body_give_the_first_answer_again(world: World) -> None
     assert len(world.jobs.listing()["jobs"]) == 1
     with pytest.raises(BadRequest, match="key-1"):
         world.jobs.create(world.order(), "key-1", b"another body")
+    assert world.jobs.answered("key-1", b"body") == first
+    assert world.jobs.answered("key-2", b"body") is None
 
 
 def test_a_key_without_a_body_stands_for_the_whole_order(world: World) -> None:

@@ -1,5 +1,10 @@
 """A folder becomes a collection, and later runs follow its changes."""
 
+import json
+from itertools import pairwise
+
+import pytest
+
 from service.core.job import Verb
 from tests.engine.world import World
 
@@ -198,4 +203,20 @@ def test_a_file_that_comes_back_before_its_removal_stays(world: World) -> None:
     world.preparer.before = lambda _: world.write("x3.txt", text) and None
     job = world.run()
     assert job["progress"]["deleted"] == 0
+    assert world.contents() == world.expected()
+
+
+@pytest.mark.parametrize("size", [1, 3, 7])
+def test_no_checkpoint_has_more_documents_than_a_batch(world: World, size: int) -> None:
+    for n in range(10):
+        world.write(f"x{n}.txt", f"document number {n}")
+        world.write(f"short{n}.txt", "short")
+    lines = (json.dumps({"id": f"r{n}", "text": f"record number {n}"}) for n in range(15))
+    world.write("records.jsonl", "\n".join(lines))
+    job = world.run(batch_size=size)
+    assert (job["state"], job["progress"]["done"], job["progress"]["skipped"]) == ("succeeded", 11, 10)
+    points = world.jobs.checkpoints(job["id"], limit=100)["checkpoints"]
+    documents = [0, *sorted(point["documents"] for point in points)]
+    assert documents[-1] == 25
+    assert max(after - before for before, after in pairwise(documents)) <= size
     assert world.contents() == world.expected()

@@ -28,8 +28,10 @@ class Disk(NamedTuple):
 def test_a_low_disk_holds_the_job_which_goes_on_by_itself(world: World, monkeypatch: Any) -> None:
     world.write("x.txt", "document number one")
     world.configure(min_free_bytes=1000)
+    world.jobs.create(world.order())
     monkeypatch.setattr(shutil, "disk_usage", lambda _: Disk(2000, 1001, 999))
-    job = world.run()
+    assert world.worker().take_one()
+    job = newest(world)
     assert (job["state"], job["desired_state"], job["stage"]) == ("queued", "running", "")
     assert job["reason"]["code"] == "disk_low"
     assert "999" in job["reason"]["message"]
@@ -44,8 +46,9 @@ def test_a_held_job_is_not_tried_before_its_time(world: World, monkeypatch: Any)
     monkeypatch.setattr(worker, "HOLD_SECONDS", 60.0)
     world.write("x.txt", "document number one")
     world.configure(min_free_bytes=1000)
+    job = world.jobs.create(world.order())
     monkeypatch.setattr(shutil, "disk_usage", lambda _: Disk(2000, 1001, 999))
-    job = world.run()
+    assert world.worker().take_one()
     assert not world.worker().take_one()
     world.jobs.ask(job["id"], Verb.PAUSE)
     assert world.jobs.ask(job["id"], Verb.RESUME)["reason"] is None
@@ -61,8 +64,10 @@ def test_a_pause_while_the_disk_is_low_is_a_pause(world: World, monkeypatch: Any
         world.jobs.ask(newest(world)["id"], Verb.PAUSE)
         return Disk(2000, 1001, 999)
 
+    world.jobs.create(world.order())
     monkeypatch.setattr(shutil, "disk_usage", ask_and_measure)
-    job = world.run()
+    assert world.worker().take_one()
+    job = newest(world)
     assert (job["state"], job["reason"], job["paused_at_checkpoint"]) == ("paused", None, 0)
 
 

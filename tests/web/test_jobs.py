@@ -4,10 +4,13 @@ from collections.abc import Callable
 from itertools import product
 from typing import Any
 
+import pytest
 from httpx2 import Response
 from starlette.testclient import TestClient
 
 from service.core.job import MOVES, Fact, State, Verb
+from service.engine import jobs
+from service.errors import TryAgain
 from service.ledger import collections
 from service.ledger import jobs as rows
 from service.ledger.database import Ledger
@@ -99,6 +102,28 @@ def test_the_same_idempotency_key_with_another_body_is_refused(client: TestClien
     for changed in ({"mode": "fresh"}, {"collection": "other"}):
         other = client.post("/v1/jobs", json={**ORDER, **changed}, headers=key)
         assert (other.status_code, other.json()["code"]) == (422, "bad_request")
+
+
+def test_a_repeated_request_is_answered_when_the_folder_is_gone(client: TestClient, world: World) -> None:
+    (world.library / "sub").mkdir()
+    key = {"Idempotency-Key": "monday"}
+    body = {"collection": "other", "source": {"type": "library", "root": "library", "path": "sub"}}
+    first = client.post("/v1/jobs", json=body, headers=key)
+    assert first.status_code == 202
+    (world.library / "sub").rmdir()
+    assert client.post("/v1/jobs", json=body).status_code == 422
+    again = client.post("/v1/jobs", json=body, headers=key)
+    assert (again.status_code, again.json()) == (202, first.json())
+
+
+def test_a_full_disk_takes_no_job(client: TestClient, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(_: object) -> None:
+        raise TryAgain("disk_low", "1 byte is free")
+
+    monkeypatch.setattr(jobs, "require_room", full)
+    response = client.post("/v1/jobs", json=ORDER)
+    assert (response.status_code, response.json()["code"]) == (507, "disk_low")
+    assert client.get("/v1/jobs").json()["jobs"] == []
 
 
 def test_a_second_unfinished_job_of_the_same_source_is_a_conflict(client: TestClient) -> None:
@@ -258,9 +283,9 @@ def test_a_job_shows_its_checkpoints(client: TestClient, world: World) -> None:
     world.worker().take_one()
     page = client.get(f"{job['links']['self']}/checkpoints?limit=1").json()
     models.CheckpointPage.model_validate(page)
-    assert [point["generation"] for point in page["checkpoints"]] == [2]
+    assert [point["generation"] for point in page["checkpoints"]] == [3]
     rest = client.get(f"{job['links']['self']}/checkpoints?cursor={page['next']}").json()
-    assert [point["generation"] for point in rest["checkpoints"]] == [1]
+    assert [point["generation"] for point in rest["checkpoints"]] == [2, 1]
 
 
 def test_a_model_of_another_space_is_refused(world: World, client: TestClient) -> None:
