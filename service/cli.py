@@ -94,8 +94,7 @@ def ingest(
     from service import ingesting, report
     from service.engine.jobs import Order
 
-    folder, name = ingesting.place(settings, path, root)
-    ordered = Order(collection, folder, name, **given)
+    ordered = Order(collection, *ingesting.place(settings, path, root), **given)
     intent = ingesting.Intent(given, resume=resume, fresh=fresh)
     result, code = ingesting.ingest(settings, ordered, intent, silent=json)
     show(result, report.show_ingested, json)

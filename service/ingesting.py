@@ -14,7 +14,7 @@ from service.app import make_jobs, open_ledger, open_tools
 from service.core.job import UNFINISHED, State, Verb
 from service.engine import collections
 from service.engine.jobs import Jobs, Order, sweep
-from service.engine.roots import resolve
+from service.engine.roots import Location, resolve
 from service.engine.worker import Worker
 from service.errors import BadRequest, Conflict, IllegalMove, NotFound, TryAgain
 from service.follow import Display, View, display
@@ -128,8 +128,8 @@ def ingest(settings: Settings, order: Order, intent: Intent, silent: bool) -> tu
     return report, EXIT_CODES.get(State(last["state"]), INTERRUPTED)
 
 
-def place(settings: Settings, path: Path, root: str | None) -> tuple[Path, str]:
-    """(absolute folder, root name): who works on this machine is not bound to the library roots. BadRequest."""
+def place(settings: Settings, path: Path, root: str | None) -> Location:
+    """The folder that is meant: who works on this machine is not bound to the library roots. Raises BadRequest."""
     folder = path.resolve()
     around = {
         name: at for name, at in settings.service.library_roots.items() if folder.is_relative_to(at.resolve())
@@ -164,7 +164,7 @@ def _resumed(jobs: Jobs, latest: View | None, order: Order) -> str:
 
 def _refuse_another(unfinished: View, order: Order, given: Mapping[str, Any]) -> None:
     """Raise Conflict when the command names something else than the unfinished job does."""
-    ours = {"path": str(order.path), **given}
+    ours = {"path": str(order.path), "folder": order.folder, **given}
     theirs = {"path": unfinished["source"]["path"], **unfinished["options"]}
     told = {k: "as configured" if v is None else repr(v) for k, v in theirs.items()}
     differing = [f"{k} {told[k]} there, {v!r} here" for k, v in ours.items() if v != theirs[k]]

@@ -165,11 +165,14 @@ def _show_left_over(job: View, failures_shown: int) -> None:
 def _show_way_on(job: View) -> None:
     where = (job["last_checkpoint"] or {}).get("generation")
     at = f"at checkpoint {where}" if where else "before its first checkpoint"
+    again = "the same command"
+    if job["options"]["mode"] == "fresh":  # which begins once more every time
+        again = "this command with --resume in place of --fresh"
     if job["state"] == "paused":
         say(f"Paused {at} on somebody's wish: `tidestone resume {job['id']}`, or this command with --resume.")
     elif job["state"] == "interrupted":
-        say(f"Stopped {at}: the same command goes on from there.")
+        say(f"Stopped {at}: {again} goes on from there.")
     elif job["state"] == "queued":
-        say(f"Stopped {at}: the same command or a running service goes on from there.")
+        say(f"Stopped {at}: {again} or a running service goes on from there.")
     elif job["state"] in ("running", "pausing", "cancelling"):
         say(f"The job goes on without this command: `tidestone status {job['id']}`.")

@@ -176,8 +176,9 @@ def test_library_roots_name_what_is_in_them_and_do_not_bind_the_command_line(
     inside.mkdir(parents=True)
     outside.mkdir()
     settings = load({"service.library_roots": {"manuals": tmp_path / "docs"}})
-    assert place(settings, tmp_path / "docs", None) == (tmp_path / "docs", "manuals")
-    assert place(settings, Path("other"), None) == (outside, "other")
-    assert place(settings, outside, "mine") == (outside, "mine")
+    assert place(settings, tmp_path / "docs", None) == (tmp_path / "docs", "manuals", "")
+    assert place(settings, inside, None) == (tmp_path / "docs", "manuals", "sub")
+    assert place(settings, Path("other"), None) == (outside, "other", "")
+    assert place(settings, outside, "mine") == (outside, "mine", "")
     with pytest.raises(BadRequest, match="not a folder"):
         place(settings, tmp_path / "none", None)

@@ -17,6 +17,7 @@ from service.engine import views
 from service.engine.lease import BEAT_SECONDS, Observer
 from service.engine.room import require_room
 from service.engine.settings import EngineSettings
+from service.engine.waiting import explain
 from service.errors import BadRequest, Conflict, IllegalMove, TryAgain
 from service.ledger import collections, events, idempotency, items, jobs, leases, segments
 from service.ledger.database import AnyRow, Ledger
@@ -33,6 +34,7 @@ class Order:
     collection: str
     path: Path
     root: str
+    folder: str = ""  # below `path`: all that the job looks at
     mode: str = "incremental"  # or "fresh": do everything again
     deletes: str | None = None  # off, safe, confirmed; None: as configured
     deletes_digest: str = ""
@@ -44,7 +46,7 @@ class Order:
     def options(self) -> dict[str, Any]:
         """What the job row keeps."""
         kept = {"mode": self.mode, "deletes": self.deletes, "deletes_digest": self.deletes_digest}
-        return {**kept, "batch_size": self.batch_size, "workers": self.workers}
+        return {**kept, "batch_size": self.batch_size, "workers": self.workers, "folder": self.folder}
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,11 +190,14 @@ class Jobs:
 
 
 def sweep(ledger: Ledger, observer: Observer, settings: EngineSettings, supervised: str = "") -> int:
-    """Settle jobs whose worker is dead; any long-lived process may do it, often. Returns how many.
+    """Settle jobs whose worker is dead, and say why others wait; any long-lived process may do it, often.
+
+    Returns how many were settled.
 
     Of a `supervised` worker's death its supervisor hears (see `worker_lost`): the free lock settles nothing then.
     Its silence does, since it may be frozen.
     """
+    explain(ledger)
     with ledger.read() as c:
         held = jobs.held(c)
     return sum(_settle_if_dead(ledger, observer, settings, job, job.worker_id != supervised) for job in held)
@@ -298,7 +303,7 @@ def _source(c: Connection, collection_id: str, order: Order) -> AnyRow:
     if known is not None and moved and Path(known.path).is_dir() and Path(known.path) != order.path:
         raise Conflict(
             f"{order.root!r} stands for {known.path} in this collection, and that folder is still there: "
-            f"give {order.path} a name of its own (--root NAME)."
+            f"give {order.path} a root name of its own (`root` in a request, --root on the command line)."
         )
     return collections.put_source(c, collection_id, "library", order.root, str(order.path))
 

@@ -27,6 +27,7 @@ class Terms:
     job_id: str
     source_id: int
     root: str
+    folder: str  # all that is listed: this one and those below it
     recipe: str
     fresh: bool
     deletes: str
@@ -61,7 +62,7 @@ class Listing:
             counts = documents.folders_of(c, self.terms.source_id)
             generation = collections.of_source(c, self.terms.source_id).generation
         known = Known(self.ledger, self.terms.source_id, counts, generation)
-        unseen_folders = set(counts)
+        unseen_folders = {folder for folder in counts if _is_within(folder, self.terms.folder)}
         self._walk(known, unseen_folders)
         for folder in unseen_folders:
             if not self._below_an_error(folder):
@@ -69,7 +70,7 @@ class Listing:
         self._finish()
 
     def _walk(self, known: Known, unseen_folders: set[str]) -> None:
-        waiting = [""]
+        waiting = [self.terms.folder]
         while waiting:
             self.pulse()
             path = waiting.pop()
@@ -100,10 +101,9 @@ class Listing:
                 self._found.append({"folder": part.path, "name": name, "stamp": stamp})
 
     def _refuse_an_unreadable_root(self, folder: Folder) -> None:
-        if folder.path == "":
-            raise Refused(
-                f"The source's root cannot be listed: {folder.error}. Check its path and permissions."
-            )
+        if folder.path == self.terms.folder:
+            where = folder.path or "the source's root"
+            raise Refused(f"{where} cannot be listed: {folder.error}. Check its path and permissions.")
 
     def _failed(self, folder: str, names: Sequence[str]) -> dict[str, tuple[str, str]]:
         with self.ledger.read() as c:
@@ -115,7 +115,7 @@ class Listing:
             self._flush(force=False)
 
     def _below_an_error(self, folder: str) -> bool:
-        return any(folder == bad or folder.startswith(bad + "/") for bad in self._errors)
+        return any(_is_within(folder, bad) for bad in self._errors)
 
     def _flush(self, force: bool) -> None:
         now = time.monotonic()
@@ -166,9 +166,12 @@ class Listing:
         gone, terms = self._deletions, self.terms
         if not items.open_count(c, terms.job_id, "delete"):
             return None
-        owned = documents.count_of(
-            c, terms.source_id
-        )  # until now nobody else has added to them or taken away
+        # Until now nobody else has added to them or taken away.
+        owned = documents.count_of(c, terms.source_id, terms.folder)
         if may_delete(terms.deletes, gone, owned, terms.deletes_digest):
             return None
         return {"count": gone.documents, "digest": gone.digest}
+
+
+def _is_within(folder: str, outer: str) -> bool:
+    return not outer or folder == outer or folder.startswith(f"{outer}/")

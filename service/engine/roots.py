@@ -3,19 +3,27 @@
 import os.path
 from collections.abc import Mapping
 from pathlib import Path
+from typing import NamedTuple
 
+from service.core.names import storable_name
 from service.errors import BadRequest
 
 
-def resolve(
-    roots: Mapping[str, Path], root: str | None = None, path: str | Path | None = None
-) -> tuple[Path, str]:
-    """(absolute real path, root name) of the folder that is meant. Raises BadRequest.
+class Location(NamedTuple):
+    """A folder below a named root, from which its documents' keys begin."""
+
+    path: Path  # of the root: absolute and real
+    root: str
+    folder: str = ""  # relative to the root, as the ledger names it; "" for the root itself
+
+
+def resolve(roots: Mapping[str, Path], root: str | None = None, path: str | Path | None = None) -> Location:
+    """The folder that is meant. Raises BadRequest.
 
     `roots` are the configured library roots, name -> absolute path. Where there are any, nothing outside them
     can be named, whatever `..` and symbolic links say. A relative `path` begins at a configured root: at `root`,
-    or at the only one. An absolute `path` may bear a `root` name of its own; by default it bears that of the
-    innermost configured root around it, or of the folder itself.
+    or at the only one. An absolute `path` may bear a `root` name of its own and is that root; by default it belongs
+    to the innermost configured root around it, or is a root with its folder's name.
     """
     real_roots = {name: _real(folder) for name, folder in roots.items()}
     base = _base(real_roots, root, path)
@@ -28,8 +36,12 @@ def resolve(
     if not folder.is_dir():
         what = ", but a file: name the folder it is in" if folder.is_file() else " that can be seen from here"
         raise BadRequest(f"{str(folder)!r} is not a folder{what}.")
-    innermost = max(around, key=lambda name: len(real_roots[name].parts), default=folder.name or "root")
-    return folder, root or innermost
+    innermost = max(around, key=lambda name: len(real_roots[name].parts), default=None)
+    named = root or innermost
+    if named is None or named not in real_roots:
+        return Location(folder, named or folder.name or "root")
+    inside = folder.relative_to(real_roots[named]).as_posix()
+    return Location(real_roots[named], named, "" if inside == "." else storable_name(inside))
 
 
 def _base(real_roots: Mapping[str, Path], root: str | None, path: str | Path | None) -> Path | None:

@@ -28,7 +28,9 @@ _PUBLISH_AGAIN_SECONDS = 0.25
 class Tenure:
     """One job under one lease."""
 
-    def __init__(self, tools: Tools, stop: Event, job: AnyRow, lease: Lease) -> None:
+    def __init__(self, tools: Tools, stop: Event, job: AnyRow, lease: Lease, goes_on: bool) -> None:
+        """`goes_on`: it has been worked on before, and has not only waited for a passing condition since."""
+        self._goes_on = goes_on
         self._tools, self._stop, self._job, self._lease = tools, stop, job, lease
         with self._tools.ledger.read() as c:
             folder = self._tools.settings.folder(job.collection)
@@ -53,12 +55,12 @@ class Tenure:
         damaged = recover(self._tools.ledger, self._lease, self._state)
         with self._tools.ledger.write() as c:
             self._lease.hold(c)
-            items.recover(c, self._job.id, witnessed=self._job.losses > 0)
+            in_flight = items.recover(c, self._job.id, witnessed=self._job.losses > 0)
         if damaged:
             take_out(self._tools.ledger, self._committer, self._state, self._owner, damaged)
             count_restore(self._tools.ledger, "repaired")
-        elif self._job.attempt > 1:
-            count_restore(self._tools.ledger, "clean")
+        elif self._goes_on:
+            count_restore(self._tools.ledger, "unclean" if in_flight or self._job.losses else "clean")
         if self._state.generation:
             publish(self._tools.ledger, self._lease, self._state)
 
@@ -106,6 +108,7 @@ class Tenure:
             job_id=job.id,
             source_id=job.source_id,
             root=job.root,
+            folder=options.get("folder", ""),
             recipe=self._owner.recipe,
             fresh=options.get("mode") == "fresh",
             deletes=options["deletes"],

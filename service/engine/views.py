@@ -8,7 +8,7 @@ from sqlalchemy import Connection
 
 from service.core.job import State, Verb
 from service.core.progress import eta_seconds, rate_per_second
-from service.ledger import jobs, segments
+from service.ledger import documents, jobs, segments
 from service.ledger.database import AnyRow
 
 _RATE_POINTS = 6
@@ -22,7 +22,12 @@ def job_view(c: Connection, row: AnyRow) -> dict[str, Any]:
     return {
         "id": row.id,
         "collection": row.collection,
-        "source": {"type": row.type, "root": row.root, "path": row.path},
+        "source": {
+            "type": row.type,
+            "root": row.root,
+            "path": row.path,
+            "folder": row.options.get("folder", ""),
+        },
         "options": row.options,
         "state": row.state,
         "desired_state": row.desired_state,
@@ -47,6 +52,7 @@ def progress_of(c: Connection, row: AnyRow) -> dict[str, Any]:
     settled = row.done + row.unchanged + row.skipped + row.failed + row.known_failed
     rate, sure = _rate(c, row)
     eta = eta_seconds(row.total, settled, rate) if sure else None
+    settled_id = documents.settled_up_to(c, row.collection_id, row.next_doc_id)
     return {
         "discovered": row.discovered,
         "total": row.total,
@@ -62,6 +68,9 @@ def progress_of(c: Connection, row: AnyRow) -> dict[str, Any]:
         "bytes": row.bytes,
         "tokens": row.tokens,
         "rate_per_second": round(rate, 3),
+        "crawl_last_id": None,  # only a crawl gives ids before it has the document
+        "chunked_last_id": settled_id,
+        "indexed_last_id": settled_id,  # a checkpoint takes a document's chunks and their vectors together
         "eta_seconds": None if eta is None else round(eta, 1),
     }
 

@@ -86,8 +86,7 @@ class Worker:
             self._note_waiting(job, "not_writable", f"{error}: make data_dir writable for this user")
             return False
         if lease is None:
-            self._note_waiting(job, "waiting_for_collection", "another job holds the collection")
-            return False
+            return False  # whoever sweeps says so
         try:
             return self._with_lease(job, lease)
         except LeaseLost:  # also while an error was being recorded
@@ -118,10 +117,11 @@ class Worker:
             started = job.started_at or utc_now()
             changes = {"worker_id": self.worker_id, "attempt": job.attempt + 1, "started_at": started}
             changes |= {"leased_at": utc_now(), "phase": "backfilling", "paused_at_checkpoint": None}
+            goes_on = job.attempt > 0 and "retry_at" not in (job.reason or {})
             job = jobs.apply(c, job, Fact.LEASED, reason=None, **changes)
         lease.watch(job.id)
         try:
-            Tenure(self.tools, self.stop, job, lease).see_through()
+            Tenure(self.tools, self.stop, job, lease, goes_on).see_through()
         except LeaseLost:
             raise
         except TryAgain as error:

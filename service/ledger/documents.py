@@ -62,9 +62,12 @@ def folders_of(c: Connection, source_id: int) -> dict[str, int]:
     return {row.folder: row.files for row in c.execute(query)}
 
 
-def count_of(c: Connection, source_id: int) -> int:
-    """How many documents, containers aside, the source owns that are not deleted."""
+def count_of(c: Connection, source_id: int, folder: str = "") -> int:
+    """How many documents, containers aside, the source owns in a folder and below it that are not deleted."""
     mine = (documents.c.source_id == source_id) & documents.c.state.not_in(_NO_DOCUMENT)
+    if folder:
+        below = documents.c.folder.startswith(f"{folder}/", autoescape=True)
+        mine &= (documents.c.folder == folder) | below
     return c.execute(select(func.count()).select_from(documents).where(mine)).scalar_one()
 
 
@@ -167,6 +170,13 @@ def unfinished_of(c: Connection, collection_id: str, doc_id: int) -> Sequence[An
     """A document's versions whose last chunk has not been committed."""
     mine = (versions.c.collection_id == collection_id) & (versions.c.doc_id == doc_id)
     return c.execute(select(versions).where(mine, literally(versions.c.state, "unfinished"))).all()
+
+
+def settled_up_to(c: Connection, collection_id: str, next_doc_id: int) -> int:
+    """The highest id up to which no document waits for the rest of its chunks."""
+    mine = (versions.c.collection_id == collection_id) & literally(versions.c.state, "unfinished")
+    first = c.execute(select(func.min(versions.c.doc_id)).where(mine)).scalar()
+    return int(first or next_doc_id) - 1
 
 
 def save_versions(

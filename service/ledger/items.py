@@ -98,14 +98,17 @@ def take_back_all(c: Connection, job_id: str) -> None:
     )
 
 
-def recover(c: Connection, job_id: str, witnessed: bool) -> None:
-    """After an unclean end, in flight becomes pending; the attempt counts. `witnessed`: a supervisor saw the end."""
+def recover(c: Connection, job_id: str, witnessed: bool) -> int:
+    """After an unclean end, in flight becomes pending; the attempt counts. Returns how many there were.
+
+    `witnessed`: a supervisor saw the end.
+    """
     mine = _of(job_id, "in_flight")
     for row in c.execute(select(items).where(mine, items.c.attempts > 1)).all():
         if is_spared(row.attempts, row.spared, witnessed):
             changes = {"attempts": row.attempts - 1, "spared": row.spared + 1}
             c.execute(update(items).where(items.c.id == row.id).values(**changes))
-    c.execute(update(items).where(mine).values(state="pending"))
+    return c.execute(update(items).where(mine).values(state="pending")).rowcount
 
 
 def postpone(c: Connection, item_id: int, not_before: str, reason: str, detail: str) -> None:

@@ -42,6 +42,7 @@ _wide = select(
     jobs,
     collections.c.name.label("collection"),
     collections.c.generation,
+    collections.c.next_doc_id,
     sources.c.type,
     sources.c.root,
     sources.c.path,

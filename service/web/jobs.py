@@ -129,6 +129,8 @@ async def job_events(
 def _create(services: Services, body: models.JobOrder, sent: bytes, idempotency_key: str) -> dict[str, Any]:
     if idempotency_key and (first := services.jobs.answered(idempotency_key, sent)):
         return first
-    path, root = resolve(services.library_roots, body.source.root, body.source.path)
+    where = resolve(services.library_roots, body.source.root, body.source.path)
     options = body.model_dump(exclude={"source"})
-    return services.jobs.create(Order(path=path, root=root, **options), idempotency_key, sent)
+    return services.jobs.create(
+        Order(path=where.path, root=where.root, folder=where.folder, **options), idempotency_key, sent
+    )

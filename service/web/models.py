@@ -75,6 +75,11 @@ class Progress(_Answer):
     chunks_reused: int
     bytes: int
     tokens: int
+    crawl_last_id: (
+        int | None
+    )  # every document up to this id is settled, so far; null where nothing is crawled
+    chunked_last_id: int
+    indexed_last_id: int
     rate_per_second: float
     eta_seconds: float | None
 
@@ -91,7 +96,8 @@ class Can(_Answer):
 class Source(_Answer):
     type: str
     root: str
-    path: str
+    path: str  # of the root
+    folder: str  # below it, of a job that looks at no more than that
 
 
 class Job(_Answer):

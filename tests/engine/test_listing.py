@@ -179,3 +179,37 @@ def test_a_listing_that_is_begun_again_counts_nothing_twice(tree: Tree) -> None:
     job = tree.world.jobs.listing()["jobs"][0]
     assert (job["state"], job["progress"]["discovered"], job["progress"]["done"]) == ("succeeded", 20, 20)
     assert len(tree.world.jobs.items(job["id"])["items"]) == 20
+
+
+def test_a_job_over_a_folder_of_a_root_looks_at_no_other(world: World) -> None:
+    for n in range(6):
+        world.write(f"sub/deep/{n}.txt", f"document number {n}")
+        world.write(f"subs/{n}.txt", f"another document {n}")
+    assert world.run(folder="sub")["progress"]["done"] == 6
+    assert {key for key, _, _ in world.contents()} == {f"library/sub/deep/{n}.txt" for n in range(6)}
+    job = world.run()
+    assert (job["progress"]["done"], job["progress"]["unchanged"]) == (6, 6)
+    (world.library / "sub/deep/1.txt").unlink()
+    (world.library / "subs/1.txt").unlink()
+    job = world.run(folder="sub")
+    assert (job["progress"]["deleted"], job["progress"]["unchanged"]) == (1, 5)
+    assert {key for key, _, _ in world.contents()} - {key for key, _, _ in world.expected()} == {
+        "library/subs/1.txt"
+    }
+    assert world.run()["progress"]["deleted"] == 1
+    assert world.contents() == world.expected()
+
+
+def test_the_guard_weighs_a_folder_by_itself(world: World) -> None:
+    for n in range(5):
+        world.write(f"sub/{n}.txt", f"document number {n}")
+    for n in range(95):
+        world.write(f"other/{n}.txt", f"another document {n}")
+    world.run(batch_size=100)
+    for path in (world.library / "sub").iterdir():
+        path.unlink()
+    assert world.run(folder="sub")["deletes_withheld"]["count"] == 5
+    (world.library / "sub").rmdir()
+    job = world.run(folder="sub")
+    assert (job["state"], job["reason"]["code"]) == ("failed", "refused")
+    assert len(world.contents()) == 100

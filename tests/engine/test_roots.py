@@ -19,22 +19,22 @@ def roots(tmp_path: Path) -> dict[str, Path]:
 
 
 def test_a_root_alone_is_its_folder(roots: dict[str, Path]) -> None:
-    assert resolve(roots, "docs") == (roots["docs"], "docs")
-    assert resolve({"docs": roots["docs"]}) == (roots["docs"], "docs")
+    assert resolve(roots, "docs") == (roots["docs"], "docs", "")
+    assert resolve({"docs": roots["docs"]}) == (roots["docs"], "docs", "")
 
 
 def test_a_path_is_relative_to_the_named_or_only_root(roots: dict[str, Path]) -> None:
-    sub = roots["docs"] / "sub"
-    assert resolve(roots, "docs", "sub") == (sub, "docs")
-    assert resolve({"docs": roots["docs"]}, None, "sub") == (sub, "docs")
-    assert resolve(roots, "docs", "in") == (sub, "docs"), "a link that stays inside is followed"
+    sub = (roots["docs"], "docs", "sub")
+    assert resolve(roots, "docs", "sub") == sub
+    assert resolve({"docs": roots["docs"]}, None, "sub") == sub
+    assert resolve(roots, "docs", "in") == sub, "a link that stays inside is followed"
 
 
 def test_an_absolute_path_takes_the_name_of_the_innermost_root_or_its_own(roots: dict[str, Path]) -> None:
     inner = roots["inner"]
-    assert resolve(roots, None, str(inner)) == (inner, "inner")
-    assert resolve(roots, None, str(inner.parent)) == (inner.parent, "docs")
-    assert resolve(roots, "mine", str(inner)) == (inner, "mine")
+    assert resolve(roots, None, str(inner)) == (inner, "inner", "")
+    assert resolve(roots, None, str(inner.parent)) == (roots["docs"], "docs", "sub")
+    assert resolve(roots, "mine", str(inner)) == (inner, "mine", "")
 
 
 @pytest.mark.parametrize(
@@ -76,8 +76,8 @@ def test_an_absolute_path_outside_every_root_is_refused(
 
 def test_without_roots_an_absolute_path_is_enough(tmp_path: Path) -> None:
     (tmp_path / "books").mkdir()
-    assert resolve({}, None, str(tmp_path / "books")) == (tmp_path / "books", "books")
-    assert resolve({}, "mine", tmp_path / "books" / "..") == (tmp_path, "mine")
+    assert resolve({}, None, str(tmp_path / "books")) == (tmp_path / "books", "books", "")
+    assert resolve({}, "mine", tmp_path / "books" / "..") == (tmp_path, "mine", "")
     for root, path in ((None, None), (None, "books"), ("books", None), (None, str(tmp_path / "none"))):
         with pytest.raises(BadRequest):
             resolve({}, root, path)

@@ -8,9 +8,13 @@ from typing import Any, NamedTuple
 import pytest
 from sqlalchemy import update
 
-from service.core.job import Verb
-from service.engine import worker
+from service.core.job import Fact, Verb
+from service.engine import waiting, worker
+from service.engine.jobs import sweep
+from service.engine.lease import Observer
 from service.errors import TryAgain, Unavailable
+from service.ledger import jobs as job_rows
+from service.ledger import workers
 from service.ledger.database import Ledger
 from service.ledger.schema import events
 from tests.engine.holding import HeldPreparer, newest
@@ -71,7 +75,16 @@ def test_a_pause_while_the_disk_is_low_is_a_pause(world: World, monkeypatch: Any
     assert (job["state"], job["reason"], job["paused_at_checkpoint"]) == ("paused", None, 0)
 
 
-def test_a_second_source_waits_for_the_collection_and_then_runs(world: World) -> None:
+def told(world: World, job: dict[str, Any]) -> str | None:
+    """The code of the reason that a job is given."""
+    waiting.explain(world.ledger)
+    return (world.jobs.get(job["id"])["reason"] or {}).get("code")
+
+
+def test_a_second_source_waits_for_the_collection_and_then_runs(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(waiting, "FRESH_SECONDS", 0.0)
     other = world.folder / "other"
     other.mkdir()
     (other / "o.txt").write_text("from the other source")
@@ -79,21 +92,41 @@ def test_a_second_source_waits_for_the_collection_and_then_runs(world: World) ->
         world.write(f"x{n}.txt", f"document number {n}")
     first = world.jobs.create(world.order())
     second = world.jobs.create(world.order(path=other, root="other"))
-    refused = list[bool]()
+    refused = list[bool | str | None]()
 
     def another_worker_tries() -> None:
-        refused.append(world.worker("worker-2").take_one())
+        refused.extend([world.worker("worker-2").take_one(), told(world, second)])
         world.jobs.ask(first["id"], Verb.PAUSE)
 
     world.preparer = HeldPreparer(another_worker_tries)
     assert world.worker().take_one()
-    assert refused == [False]
-    waiting = world.jobs.get(second["id"])
-    assert (waiting["state"], waiting["reason"]["code"]) == ("queued", "waiting_for_collection")
+    assert refused == [False, "waiting_for_collection"]
+    assert world.jobs.get(second["id"])["state"] == "queued"
     assert world.worker("worker-2").take_one(), "a paused job holds nothing"
     assert world.jobs.get(second["id"])["state"] == "succeeded"
     assert world.resume(first["id"])["state"] == "succeeded"
     assert world.contents() == world.expected() | {("other/o.txt", 0, "from the other source")}
+
+
+def test_a_job_that_no_worker_takes_says_what_it_waits_for(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world.write("x.txt", "document number one")
+    second = world.jobs.create(world.order(collection="others"))
+    assert told(world, second) is None, "it was queued a moment ago"
+    monkeypatch.setattr(waiting, "FRESH_SECONDS", 0.0)
+    sweep(world.ledger, Observer(), world.settings)
+    assert world.jobs.get(second["id"])["reason"]["code"] == "no_worker"
+    with world.ledger.write() as c:
+        workers.register(c, "worker-1", 1, "host", {})
+    assert told(world, second) is None
+    first = world.jobs.create(world.order())
+    with world.ledger.write() as c:
+        job_rows.happen(c, first["id"], Fact.LEASED, worker_id="worker-1")
+    assert told(world, second) == "waiting_for_worker"
+    before = world.jobs.get(second["id"])["version"]
+    told(world, second)
+    assert world.jobs.get(second["id"])["version"] == before, "the same reason is not told again and again"
 
 
 def test_a_folder_that_cannot_be_written_is_a_reason_to_wait(world: World) -> None:
@@ -102,9 +135,9 @@ def test_a_folder_that_cannot_be_written_is_a_reason_to_wait(world: World) -> No
     in_the_way.write_text("a file where a folder should be")
     job = world.jobs.create(world.order())
     assert not world.worker().take_one()
-    waiting = world.jobs.get(job["id"])
-    assert (waiting["state"], waiting["reason"]["code"]) == ("queued", "not_writable")
-    assert str(in_the_way) in waiting["reason"]["message"]
+    held = world.jobs.get(job["id"])
+    assert (held["state"], held["reason"]["code"]) == ("queued", "not_writable")
+    assert str(in_the_way) in held["reason"]["message"]
     in_the_way.unlink()
     assert world.worker().take_one()
     assert world.jobs.get(job["id"])["state"] == "succeeded"

@@ -9,8 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from service.core.names import name_on_disk, storable_name
 from service.errors import Refused
-from service.sources.library import Library, name_on_disk, storable_name
+from service.sources.library import Library
 from tests.contracts.source import listed, scanned
 
 ODD = [b"caf\xe9.txt", b"caf\xe8.txt", b"\xff\xfe", "\N{REPLACEMENT CHARACTER}E9.txt".encode()]

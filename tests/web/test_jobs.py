@@ -116,6 +116,23 @@ def test_a_repeated_request_is_answered_when_the_folder_is_gone(client: TestClie
     assert (again.status_code, again.json()) == (202, first.json())
 
 
+def test_a_folder_inside_a_root_is_a_part_of_it(client: TestClient, world: World) -> None:
+    world.write("sub/x.txt", "document number one")
+    world.write("y.txt", "document number two")
+    job = client.post("/v1/jobs", json={**ORDER, "source": {"type": "library", "path": "sub"}}).json()
+    assert job["source"] == {
+        "type": "library",
+        "root": "library",
+        "path": str(world.library),
+        "folder": "sub",
+    }
+    world.worker().take_one()
+    assert {key for key, _, _ in world.contents()} == {"library/sub/x.txt"}
+    assert client.post("/v1/jobs", json=ORDER).status_code == 202
+    world.worker().take_one()
+    assert world.contents() == world.expected()
+
+
 def test_a_full_disk_takes_no_job(client: TestClient, monkeypatch: pytest.MonkeyPatch) -> None:
     def full(_: object) -> None:
         raise TryAgain("disk_low", "1 byte is free")
