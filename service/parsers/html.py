@@ -8,7 +8,8 @@ from lxml import etree
 from lxml import html as lxml_html
 from trafilatura.settings import use_config
 
-from service.parsers.parsed import Parsed, Raw
+from service.errors import DocumentFailed
+from service.parsers.parsed import DAMAGED, Parsed, Raw
 
 _FEWEST_CHARACTERS = 10
 _DECLARED_ENCODING = re.compile(r"^\s*<\?xml[^>]*\?>")  # lxml refuses it in text that is decoded already
@@ -17,6 +18,7 @@ _INLINE = {
     *("a", "abbr", "b", "bdi", "bdo", "cite", "code", "em", "font", "i", "kbd", "mark", "q", "s", "samp"),
     *("small", "span", "strong", "sub", "sup", "tt", "u", "var"),
 }
+_INLINE_TAG = re.compile(rf"</?(?:{'|'.join(sorted(_INLINE))})\b[^<>]*>", re.IGNORECASE)
 _CONFIG = use_config()
 _CONFIG.set("DEFAULT", "MIN_EXTRACTED_SIZE", str(_FEWEST_CHARACTERS))
 _CONFIG.set("DEFAULT", "MIN_OUTPUT_SIZE", str(_FEWEST_CHARACTERS))
@@ -40,18 +42,36 @@ def _main_text(tree: lxml_html.HtmlElement) -> str:
         found = trafilatura.extract(
             tree, favor_recall=True, include_comments=False, include_formatting=True, config=_CONFIG
         )
-    except ValueError:  # characters that XML does not allow
+    except (ValueError, RecursionError):  # characters that XML does not allow; tags nested too deep for it
         return ""
     return found or ""
 
 
 def tree_of(text: str) -> lxml_html.HtmlElement | None:
-    """None when there is nothing in it. No network, no entities but HTML's, libxml2's size limits."""
-    parser = lxml_html.HTMLParser(no_network=True, huge_tree=False, remove_comments=True, remove_pis=True)
+    """None when there is nothing in it. No network, no entities but HTML's.
+
+    Raises DocumentFailed(damaged) for what libxml2 cannot read to its end, as what is nested 2048 deep.
+    """
+    text = _DECLARED_ENCODING.sub("", text)
+    tree, why = _parsed(text)
+    if why:  # in old pages it is <font> and the like, never closed, that nest: their text does not need them
+        tree, why = _parsed(_INLINE_TAG.sub("", text))
+    if why:
+        raise DocumentFailed(DAMAGED, f"the HTML parser gave up: {why}")
+    return tree
+
+
+def _parsed(text: str) -> tuple[lxml_html.HtmlElement | None, str]:
+    """The tree, and why it is not all of it. libxml2 then stops without another word, so ask its log."""
+    parser = lxml_html.HTMLParser(no_network=True, huge_tree=True, remove_comments=True, remove_pis=True)
     try:
-        return lxml_html.document_fromstring(_DECLARED_ENCODING.sub("", text), parser=parser)
+        tree = lxml_html.document_fromstring(text, parser=parser)
     except etree.ParserError:  # "Document is empty"
-        return None
+        tree = None
+    why = "; ".join(error.message for error in parser.error_log.filter_from_fatals())
+    if "memory" in why.lower():
+        raise MemoryError(why)
+    return tree, why
 
 
 def title_of(tree: lxml_html.HtmlElement) -> str:
