@@ -106,9 +106,9 @@ def _parsed(text: str) -> tuple[lxml_html.HtmlElement | None, str]:
         tree = lxml_html.document_fromstring(text, parser=parser)
     except etree.ParserError:  # "Document is empty"
         tree = None
+    except etree.XMLSyntaxError as error:  # with `recover`, as here, only where memory ran out
+        raise MemoryError(str(error)) from error
     why = "; ".join(error.message for error in parser.error_log.filter_from_fatals())
-    if "memory" in why.lower():
-        raise MemoryError(why)
     return tree, why
 
 

@@ -1,10 +1,14 @@
 """No page comes out shorter than a reader sees it."""
 
+from pathlib import Path
+
 import pytest
 from lxml import html as lxml_html
 
 from service.errors import DocumentFailed
 from service.parsers import html
+from service.parsers.sandbox import Sandbox, SandboxSettings
+from service.ports import FileTask
 from tests.parsers.test_formats import one, reason
 
 PILOT = "The harbour pilot boards the ship at the outer buoy and brings it in. " * 6
@@ -61,6 +65,15 @@ def test_a_large_text_or_attribute_ends_nothing(large: str) -> None:
     assert text.split()[-4:] == ["Behind", "the", "large", "one."]
     assert text.count("word") == large.count("word")
     assert text.count("a line") == large.count("a line")
+
+
+def test_a_page_whose_tree_is_larger_than_memory_says_so(tmp_path: Path) -> None:
+    path = tmp_path / "a.html"
+    path.write_text("<p>a<b>b</b>" * 2_000_000)
+    sandbox = Sandbox(SandboxSettings("tests.parsers.counters:WordPieces", ".", memory_bytes=600_000_000))
+    with pytest.raises(DocumentFailed, match="out_of_memory"):
+        list(sandbox.prepare(FileTask(path, {})))
+    sandbox.close()
 
 
 def test_two_articles_and_what_stands_beside_them_are_kept() -> None:
