@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from itertools import zip_longest
 
 from service.core.clean import clean_line
-from service.parsers.json_tree import document
+from service.parsers.json_tree import document, known
 from service.parsers.parsed import DAMAGED, BadRecord, Parsed, Raw
 
 _LARGEST_FIELD = 2**31 - 1
@@ -62,7 +62,7 @@ class _Names:
 
 
 def _id_field(value: object) -> str:
-    found = value.get("id") if isinstance(value, dict) else None
+    found = value.get(known(value).get("id", "")) if isinstance(value, dict) else None
     if not isinstance(found, str | int) or isinstance(found, bool):
         return ""
     name = clean_line(str(found))

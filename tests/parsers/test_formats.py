@@ -230,16 +230,6 @@ def test_metadata_say_where_a_document_is_from(tmp_path: Path) -> None:
     }
 
 
-def test_a_record_cannot_pass_itself_off_as_another_file(tmp_path: Path) -> None:
-    path = tmp_path / "a.jsonl"
-    path.write_text(
-        '{"text": "words of a record", "source": "elsewhere", "filename": "b", "category": "own"}'
-    )
-    metadata = told(path, source="library/a.jsonl")[1][0]["metadata"]
-    assert (metadata["source"], metadata["filename"]) == ("library/a.jsonl", "a.jsonl")
-    assert metadata["category"] == "own"
-
-
 def test_a_long_text_comes_in_pieces_that_leave_no_gap(tmp_path: Path) -> None:
     path = tmp_path / "long.txt"
     text = "\n\n".join(f"Paragraph {i} says " + "something that is long enough. " * 9 for i in range(3000))
