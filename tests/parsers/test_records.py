@@ -81,3 +81,57 @@ def test_a_name_as_it_should_be_written_goes_before_one_in_capitals() -> None:
     (found,) = parse("a.jsonl", b'{"Id": 1, "id": 2, "TEXT": "another text", "text": "the text"}')
     assert isinstance(found, Parsed)
     assert (found.record, found.text.split("\n")[0]) == ("2", "the text")
+
+
+def one(record: dict[str, Any]) -> Parsed:
+    (found,) = parse("a.jsonl", json.dumps(record).encode())
+    assert isinstance(found, Parsed)
+    return found
+
+
+def test_long_and_nested_fields_stand_below_the_text() -> None:
+    body = "anchors and chains " * 40
+    sections = [{"heading": "Chain", "words": "inspect it"}, "coil it"]
+    found = one(
+        {"text": "A summary.", "body": body, "sections": sections, "by": "me", "none": [], "no": None}
+    )
+    nested = "sections:\n  -\n    heading: Chain\n    words: inspect it\n  - coil it"
+    assert found.text == f"A summary.\n\nbody: {body}\n\n{nested}"
+    assert found.metadata == {"by": "me"}
+
+
+def test_no_field_of_a_record_is_lost() -> None:
+    """Whatever each field holds, its word is in the title, the text or the metadata."""
+    values = ["w{}", "w{} " * 300, ["w{}"], {"key": "w{}"}]
+    for content in ({"content": "w-content"}, {}):
+        for index, value in enumerate(values):
+            record = {**content}
+            for name in ("title", "text", "source", "category", "file_type", "filename", "id", "other"):
+                record[name] = json.loads(json.dumps(value).replace("{}", f"-{name}"))
+            found = one(record)
+            said = " ".join([found.title, found.text, *found.metadata.values()])
+            assert [name for name in record if f"w-{name}" not in said] == [], index
+
+
+@pytest.mark.parametrize("empty", ["", " \n", None])
+def test_the_first_text_field_that_says_something_is_the_text(empty: str | None) -> None:
+    found = one({"content": empty, "text": "The text field holds the words."})
+    assert (found.text, found.metadata) == ("The text field holds the words.", {})
+
+
+def test_a_second_text_is_searched_too() -> None:
+    assert one({"text": "the short form", "content": "the words"}).text == "the words\n\ntext: the short form"
+
+
+def test_empty_text_stays_empty_unless_something_is_long() -> None:
+    assert one({"title": "Nothing to say", "content": "", "by": "me"}).text.strip() == ""
+    assert one({"content": "", "body": "word " * 200}).text == "body: " + "word " * 200
+
+
+def test_a_title_may_be_a_number() -> None:
+    assert one({"title": 1984, "text": "words"}).title == "1984"
+
+
+def test_an_embedding_is_no_text() -> None:
+    assert one({"text": "words", "embedding": [0.5] * 384}).text == "words"
+    assert one({"text": "words", "years": [1911, 1912]}).text == "words\n\nyears:\n  - 1911\n  - 1912"
