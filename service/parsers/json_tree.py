@@ -33,6 +33,12 @@ def known(keys: Iterable[str]) -> dict[str, str]:
     return found
 
 
+def text_field(value: Mapping[str, Any], keys: Mapping[str, str]) -> str | None:
+    """The first text field that says something, else the first there is."""
+    found = [keys[field] for field in _TEXT_FIELDS if field in keys and isinstance(value[keys[field]], str)]
+    return next((key for key in found if value[key].strip()), found[0] if found else None)
+
+
 def document(record: str, value: object) -> Parsed:
     """`value` is anything JSON can say. Raises RecursionError when it is nested too deeply."""
     if not isinstance(value, dict):
@@ -40,7 +46,7 @@ def document(record: str, value: object) -> Parsed:
     keys = known(value)
     title = value.get(keys.get("title"))
     title = "" if isinstance(title, dict | list) else _say(title)
-    main = _main_field(value, keys)
+    main = text_field(value, keys)
     if main is None:
         text = "\n".join(_lines(value, ""))
         beside = {key: value[key] for name, key in keys.items() if name in _ABOUT}
@@ -49,12 +55,6 @@ def document(record: str, value: object) -> Parsed:
         beside = {key: item for key, item in value.items() if key not in taken}
         text = "\n\n".join(filter(str.strip, [value[main], *_below(beside, keys)]))
     return Parsed(record, title, text, _scalars(beside, keys), keep_indentation=True)
-
-
-def _main_field(value: Mapping[str, Any], keys: Mapping[str, str]) -> str | None:
-    """The first text field that says something, else the first there is."""
-    found = [keys[field] for field in _TEXT_FIELDS if field in keys and isinstance(value[keys[field]], str)]
-    return next((key for key in found if value[key].strip()), found[0] if found else None)
 
 
 def _below(beside: Mapping[str, Any], keys: Mapping[str, str]) -> Iterator[str]:
