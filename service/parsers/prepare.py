@@ -114,22 +114,22 @@ def _left(record: str, outcome: str, reason: str, detail: str) -> dict[str, Any]
 
 
 def _described(parsed: Parsed, kind: Family, path: Path, given: Mapping[str, str]) -> dict[str, Any]:
-    """Record, title and metadata: a folder's name is the weakest claim, what the task says the strongest."""
+    """Record, title and metadata: a document's own word goes before the task's, save on what its file is."""
     title = clean_line(parsed.title) or clean_line(f"{path.stem} {parsed.record}")
-    metadata = {
-        "category": path.parent.name,
-        "file_type": kind.name,
-        **parsed.metadata,
-        "filename": path.name,
+    file = {
+        "file_type": parsed.metadata.get("file_type", kind.name),
+        "filename": given.get("filename", path.name),
         "title": title,
-        **given,
     }
+    outside = {"category": path.parent.name, **given}
+    metadata = _tidy(outside) | _tidy(parsed.metadata) | _tidy(file)
+    return {"record": parsed.record, "title": title, "metadata": metadata}
+
+
+def _tidy(metadata: Mapping[str, str]) -> dict[str, str]:
+    """Without empty values, which would stand in the way of what others say."""
     tidy = {clean_line(key): clean_line(value) for key, value in metadata.items()}
-    return {
-        "record": parsed.record,
-        "title": title,
-        "metadata": {key: value for key, value in tidy.items() if value},
-    }
+    return {key: value for key, value in tidy.items() if value}
 
 
 def _pieces(length: int, cuts: Iterator[Cut]) -> Iterator[tuple[int, int, dict[str, Any]]]:

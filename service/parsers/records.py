@@ -1,19 +1,16 @@
 """Containers of records, jsonl and csv: every record is a document of its own."""
 
-import csv
 import hashlib
 import io
 import json
 from collections.abc import Iterator
-from itertools import zip_longest
 
 from service.core.clean import clean_line
-from service.parsers.json_tree import document
+from service.parsers.csv_table import records
+from service.parsers.json_tree import document, known
 from service.parsers.parsed import DAMAGED, BadRecord, Parsed, Raw
 
-_LARGEST_FIELD = 2**31 - 1
 _LONGEST_ID = 200  # characters; what is longer is no id
-_DELIMITERS = ",;\t|"
 
 
 def parse_jsonl(raw: Raw) -> Iterator[Parsed | BadRecord]:
@@ -28,17 +25,9 @@ def parse_jsonl(raw: Raw) -> Iterator[Parsed | BadRecord]:
 
 
 def parse_csv(raw: Raw) -> Iterator[Parsed | BadRecord]:
-    csv.field_size_limit(_LARGEST_FIELD)
-    rows = csv.reader(io.StringIO(raw.text, newline=""), delimiter=_delimiter(raw.text))
     names = _Names()
-    try:
-        header = [name.strip() for name in next(rows, [])]
-        for row in rows:
-            if any(cell.strip() for cell in row):
-                fields = _fields(header, row)
-                yield names.of(fields, json.dumps(fields))
-    except csv.Error as error:
-        yield BadRecord(f"line-{rows.line_num}", "failed", DAMAGED, str(error))
+    for fields in records(raw.text):
+        yield names.of(fields, json.dumps(fields))
 
 
 class _Names:
@@ -62,18 +51,8 @@ class _Names:
 
 
 def _id_field(value: object) -> str:
-    found = value.get("id") if isinstance(value, dict) else None
+    found = value.get(known(value).get("id", "")) if isinstance(value, dict) else None
     if not isinstance(found, str | int) or isinstance(found, bool):
         return ""
     name = clean_line(str(found))
     return name if len(name) <= _LONGEST_ID else ""
-
-
-def _fields(header: list[str], row: list[str]) -> dict[str, str]:
-    pairs = enumerate(zip_longest(header, row, fillvalue=""), 1)
-    return {name or f"column {number}": cell for number, (name, cell) in pairs if name or cell}
-
-
-def _delimiter(text: str) -> str:
-    first = text[: text.find("\n")] if "\n" in text else text
-    return max(_DELIMITERS, key=first.count)
