@@ -4,10 +4,13 @@ from collections.abc import Iterator
 
 from service.engine.draft import Draft
 from service.engine.reuse import Reuse
-from service.engine.state import CollectionState
+from service.engine.state import CollectionState, Segment
+from service.engine.stored import StoredVersion
+from service.index.records import RowRecord
 from service.ledger import documents
 from service.ledger.database import AnyRow, Ledger
-from service.ports import Float32Vector
+
+_MOST_LEARNT = 1_000  # chunks of one version, all at once
 
 
 class Recall:
@@ -46,14 +49,19 @@ class Recall:
     def _learn(self, versions: list[AnyRow]) -> None:
         assert self._reuse is not None
         for version in versions:
-            self._reuse.learn(self._vectors(version))
+            parts = list(self._parts(version))
+            if version.chunks > _MOST_LEARNT:
+                self._reuse.remember(StoredVersion(self._state, parts))
+                continue
+            for segment, rows in parts:
+                vectors = self._state.vectors_of(segment, [row.row for row in rows])
+                self._reuse.learn((row.text_hash, v) for row, v in zip(rows, vectors, strict=True))
 
-    def _vectors(self, version: AnyRow) -> Iterator[tuple[bytes, Float32Vector]]:
+    def _parts(self, version: AnyRow) -> Iterator[tuple[Segment, list[RowRecord]]]:
         for segment in self._state.covering(version.first_batch, version.last_batch):
             rows = self._state.chunk_file(segment).rows_of_version(version.version_id)
             if rows:
-                vectors = self._state.vectors_of(segment, [row.row for row in rows])
-                yield from ((row.text_hash, vector) for row, vector in zip(rows, vectors, strict=True))
+                yield segment, rows
 
 
 def _take_up(draft: Draft, version: AnyRow) -> None:

@@ -3,10 +3,11 @@
 import json
 from typing import Any
 
+import numpy as np
 import pytest
 
 from service.core import pace
-from service.engine import known, known_file
+from service.engine import known, known_file, recall, reuse
 from service.engine.commit import Committer
 from service.engine.jobs import sweep
 from service.engine.known_file import KnownFile
@@ -14,6 +15,7 @@ from service.engine.lease import Observer
 from service.engine.open_item import OpenItem
 from service.index.commit_record import read_chain
 from service.ledger import collections, documents
+from service.reader import Collection
 from service.sources import library
 from tests.engine.holding import Died, newest
 from tests.engine.world import OLD, World
@@ -204,3 +206,24 @@ def test_a_hundred_thousand_records_of_one_name_are_named_at_once(world: World) 
     names = {item.name_record("same") for _ in range(100_000)} | {item.name_record("same~7")}
     assert len(names) == 100_001
     assert {"same", "same~2", "same~100000", "same~7~2"} <= names
+
+
+def test_a_very_large_document_that_was_edited_costs_its_changed_chunks_only(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of its vectors fewer can be kept than it has chunks."""
+    monkeypatch.setattr(recall, "_MOST_LEARNT", 10)
+    monkeypatch.setattr(reuse, "MOST_KEPT", 100)
+    world.configure(segment_rows=70)
+    parts = [f"paragraph {n}" for n in range(400)]
+    world.write("large.txt", "\n\n".join(parts))
+    world.run()
+    world.embedder.texts.clear()
+    edited = ["a new beginning", *parts[:200], "in the middle", *parts[201:399], "a new end"]
+    world.write("large.txt", "\n\n".join(edited), OLD + 100)
+    job = world.run()
+    assert sorted(world.embedder.texts) == ["a new beginning", "a new end", "in the middle"]
+    assert job["progress"]["chunks_reused"] == len(edited) - 3
+    assert world.contents() == world.expected()
+    rows = {row.text: row.vector for row in Collection.open(world.files).rows()}
+    assert all(np.array_equal(rows[text], world.embedder.embed_query(text)) for text in edited)
