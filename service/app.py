@@ -119,9 +119,11 @@ def open_tools(settings: Settings, ledger: Ledger) -> Iterator["Tools"]:
     from service.engine.tools import Tools
     from service.parsers.sandbox import Sandbox, SandboxSettings
     from service.sources.library import Library
+    from service.sources.wanted import Wanted
 
     model = find_model(settings)
     ingestion, chunking = settings.ingestion, settings.chunking
+    wanted = Wanted(ingestion.include, ingestion.exclude)
     preparer = Sandbox(
         SandboxSettings(
             counter=TOKENIZER,
@@ -135,7 +137,10 @@ def open_tools(settings: Settings, ledger: Ledger) -> Iterator["Tools"]:
     embedder = LlamaPool(model.path, model.space, _number(settings.embedding.children))
 
     def open_source(job: AnyRow) -> Library:
-        return Library(Path(job.path), ingestion.include, ingestion.exclude, never=settings.data_dir)
+        path, roots = Path(job.path), [*settings.service.library_roots.values()]
+        # A folder that the command line names is bound to nothing, so neither are its links.
+        bound = any(path.is_relative_to(root.resolve()) for root in roots)
+        return Library(path, wanted, never=settings.data_dir, within=roots if bound else ())
 
     with ledger.write() as c:
         store_id = store_identity(c).store_id

@@ -10,6 +10,19 @@ AUTO: Final = "auto"
 
 Count = Annotated[int, Field(ge=1)]
 
+# What programs keep for themselves; `.env` holds secrets.
+NO_DOCUMENTS = (
+    ".git",
+    ".hg",
+    ".svn",
+    ".env",
+    ".venv",
+    "node_modules",
+    "__pycache__",
+    ".DS_Store",
+    "Thumbs.db",
+)
+
 _FROZEN = ConfigDict(frozen=True, extra="forbid")
 
 
@@ -39,7 +52,7 @@ class IngestionSection(BaseModel):
     max_retries: int = Field(default=3, ge=0)
     min_free_bytes: int = Field(default=256 << 20, ge=0)
     include: tuple[str, ...] = ()
-    exclude: tuple[str, ...] = ()
+    exclude: tuple[str, ...] = NO_DOCUMENTS
     max_file_bytes: int = Field(default=256_000_000, ge=1)
 
 

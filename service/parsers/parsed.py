@@ -14,6 +14,7 @@ ENCRYPTED, NO_TEXT, EMPTY, TOO_SHORT, TOO_LARGE, UNKNOWN_TYPE = (
     "too_large",
     "unknown_type",
 )
+NO_PERMISSION = "no_permission"
 OUT_OF_MEMORY_STATUS = 77  # with which a child ends that could not get more memory
 DAMAGED, OUT_OF_MEMORY, TIMED_OUT, PARSER_DIED = "damaged", "out_of_memory", "timed_out", "parser_died"
 

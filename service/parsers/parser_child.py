@@ -17,6 +17,7 @@ from service.parsers.parsed import OUT_OF_MEMORY_STATUS
 from service.parsers.prepare import Limits, Message, messages
 
 _NICE = 5
+_CHARACTERS_PER_TOKEN = 12  # no ordinary text has as many
 _LONGEST_DETAIL = 300  # characters
 _PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
 
@@ -41,12 +42,13 @@ def main() -> None:
 
 
 def _counter(factory: str, model_path: str, prefix: str) -> CountTokens:
-    """`factory` is "module:Class"; its instances count tokens. Chunks are embedded behind `prefix`."""
+    """`factory` is "module:Class"; its instances count tokens. Chunks are embedded behind `prefix`.
+
+    A word that the model does not know is one token to it, however long: some pages of such a script would be one.
+    """
     module, _, name = factory.partition(":")
     counter = getattr(importlib.import_module(module), name)(Path(model_path))
-    if not prefix:
-        return lambda text: int(counter.count(text))
-    return lambda text: int(counter.count(prefix + text))
+    return lambda text: max(int(counter.count(prefix + text)), len(text) // _CHARACTERS_PER_TOKEN)
 
 
 def _answers(task: dict[str, Any], count: CountTokens, limits: Limits, seconds: float) -> Iterator[Message]:

@@ -12,8 +12,17 @@ from typing import Any
 from service.core.chunk import CountTokens, Cut, chunk
 from service.core.clean import SHORTEST_TEXT, clean, clean_line
 from service.core.stamp import stamp_of, stamp_once_settled
-from service.errors import SkipDocument, TryAgain
-from service.parsers.parsed import EMPTY, TOO_LARGE, TOO_SHORT, UNKNOWN_TYPE, BadRecord, Parsed, Raw
+from service.errors import DocumentFailed, SkipDocument, TryAgain
+from service.parsers.parsed import (
+    EMPTY,
+    NO_PERMISSION,
+    TOO_LARGE,
+    TOO_SHORT,
+    UNKNOWN_TYPE,
+    BadRecord,
+    Parsed,
+    Raw,
+)
 from service.parsers.registry import Family, family, parser
 from service.parsers.sniff import sniff
 
@@ -72,6 +81,10 @@ def _read(path: Path, most_bytes: int) -> tuple[bytes, dict[str, Any]]:
                 raise TryAgain("changed_while_read", str(path))
     except FileNotFoundError as error:
         raise TryAgain("vanished", str(path)) from error
+    except PermissionError as error:
+        raise DocumentFailed(
+            NO_PERMISSION, f"{error.strerror}: give this user the right to read it"
+        ) from error
     except OSError as error:
         raise TryAgain("io_error", str(error)) from error
     digest = hashlib.sha256(data).hexdigest()

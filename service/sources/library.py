@@ -1,15 +1,16 @@
 """A folder tree as a source."""
 
 import os
-from collections.abc import Callable, Iterator
-from fnmatch import fnmatch
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from service.core.names import name_on_disk, storable_name
 from service.core.stamp import stamp_of
 from service.errors import Refused
 from service.ports import Folder
+from service.sources.wanted import Wanted
 
+EVERYTHING = Wanted((), ())
 _PULSE_EVERY = 500  # directory entries between two looks at the caller's wishes
 _PART_FILES = 5_000  # of a folder, in memory at once
 
@@ -18,15 +19,14 @@ class Library:
     """A folder tree below one root; links to files are followed, links to folders are not (they may loop)."""
 
     def __init__(
-        self,
-        root: Path,
-        include: tuple[str, ...] = (),
-        exclude: tuple[str, ...] = (),
-        never: Path | None = None,
+        self, root: Path, wanted: Wanted = EVERYTHING, never: Path | None = None, within: Sequence[Path] = ()
     ) -> None:
-        """`never` is a folder that is passed over wherever it stands: the service's own data."""
-        self._root, self._include, self._exclude, self._never = root, include, exclude, never
-        self._takes_all = not include and not exclude
+        """`never` is a folder that is passed over wherever it stands: the service's own data.
+
+        Where folders `within` are named, a link to a file in none of them is passed over too.
+        """
+        self._root, self._wanted, self._never = root, wanted, never
+        self._within = [os.path.realpath(folder) for folder in within]
 
     def scan(self, folder: str, pulse: Callable[[], None]) -> Iterator[Folder]:
         """List one folder; what cannot be listed says so in `error`. Raises Refused when there is no root."""
@@ -59,10 +59,12 @@ class Library:
         # What is said of every file costs as much as the walk itself; these two calls are seldom needed.
         name = entry.name if entry.name.isascii() else storable_name(entry.name)
         if entry.is_dir(follow_symlinks=False):
-            if not self._matches(self._exclude, path, name) and not self._is_never(entry):
+            if self._wanted.folder(path, name) and not self._is_never(entry):
                 subfolders.append(name)
-        elif self._takes_all or self._wanted(path, name):
+        elif self._wanted.file(path, name):
             try:
+                if self._within and self._leads_out(entry):
+                    return ""
                 if entry.is_file():
                     files[name] = stamp_of(entry.stat())
             except FileNotFoundError:
@@ -76,12 +78,8 @@ class Library:
         never = self._never
         return never is not None and entry.name == never.name and os.path.samefile(entry.path, never)
 
-    def _wanted(self, path: str, name: str) -> bool:
-        included = not self._include or self._matches(self._include, path, name)
-        return included and not self._matches(self._exclude, path, name)
-
-    def _matches(self, patterns: tuple[str, ...], path: str, name: str) -> bool:
-        if not patterns:
+    def _leads_out(self, entry: os.DirEntry[str]) -> bool:
+        if not entry.is_symlink():
             return False
-        whole = f"{path}/{name}" if path else name
-        return any(fnmatch(name, pattern) or fnmatch(whole, pattern) for pattern in patterns)
+        target = os.path.realpath(entry.path)
+        return all(os.path.commonpath([target, folder]) != folder for folder in self._within)

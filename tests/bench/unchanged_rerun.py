@@ -23,7 +23,9 @@ from service.engine.worker import Worker
 from service.ledger import documents, jobs
 from service.ledger.database import Ledger, sqlite_url, store_identity, utc_now
 from service.ledger.migrate import migrate
+from service.sections import NO_DOCUMENTS
 from service.sources.library import Library
+from service.sources.wanted import Wanted
 from tests.bench.measure import arguments, median_ratio, show, verdict
 from tests.fake_embedder import FAKE_SPACE, FakeEmbedder
 from tests.fake_preparer import FAKE_RECIPE, FakePreparer
@@ -46,7 +48,12 @@ class Rerun:
         with self._ledger.write() as c:
             store_id = store_identity(c).store_id
         tools = Tools(
-            self._ledger, store_id, settings, FakePreparer(), FakeEmbedder(), lambda _: Library(self.library)
+            self._ledger,
+            store_id,
+            settings,
+            FakePreparer(),
+            FakeEmbedder(),
+            lambda _: Library(self.library, Wanted((), NO_DOCUMENTS)),
         )
         self._worker = Worker(tools, "bench", Event())
         self._fill()

@@ -17,6 +17,7 @@ from service.index.commit_record import read_chain
 from service.ports import FileRead, FileTask, Left, Piece
 from service.reader import Collection
 from service.sources.library import Library
+from service.sources.wanted import Wanted
 from tests.engine.holding import newest
 from tests.engine.world import OLD, World
 from tests.fake_preparer import FakePreparer
@@ -80,7 +81,7 @@ def test_a_root_that_loses_all_its_files_of_records_loses_no_record(world: World
 def test_a_file_that_is_excluded_from_now_on_leaves(world: World) -> None:
     ten_documents(world)
     world.run()
-    world.open_source = lambda job: Library(Path(job.path), (), ("x3.txt",))
+    world.open_source = lambda job: Library(Path(job.path), Wanted((), ("x3.txt",)))
     job = world.run()
     assert (job["state"], job["progress"]["deleted"]) == ("succeeded", 1)
     assert keys(world) == {f"library/x{n}.txt" for n in range(10) if n != 3}

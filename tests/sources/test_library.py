@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from service.core.names import name_on_disk, storable_name
 from service.errors import Refused
 from service.sources.library import Library
+from service.sources.wanted import Wanted
 from tests.contracts.source import listed, scanned
 
 ODD = [b"caf\xe9.txt", b"caf\xe8.txt", b"\xff\xfe", "\N{REPLACEMENT CHARACTER}E9.txt".encode()]
@@ -49,6 +50,22 @@ def test_a_link_that_leads_nowhere_or_to_itself_is_no_document(tmp_path: Path) -
     assert (list(folder.files), folder.error) == (["a.txt"], "")
 
 
+def test_a_link_that_leads_out_of_the_library_roots_is_passed_over(tmp_path: Path) -> None:
+    put(tmp_path, "root/a.txt", "other/b.txt", "root-of-others/c.txt", "outside/secret.txt")
+    root = tmp_path / "root"
+    for name, target in {
+        "inside": "root/a.txt",
+        "other": "other/b.txt",
+        "near": "root-of-others/c.txt",
+        "out": "outside/secret.txt",
+    }.items():
+        (root / f"{name}.txt").symlink_to(tmp_path / target)
+    (root / "twice.txt").symlink_to(root / "out.txt")
+    bound = Library(root, within=[root, tmp_path / "other"])
+    assert set(listed(bound)) == {"a.txt", "inside.txt", "other.txt"}
+    assert len(listed(Library(root))) == 6
+
+
 def test_what_is_no_file_is_no_document(tmp_path: Path) -> None:
     put(tmp_path, "a.txt")
     os.mkfifo(tmp_path / "pipe.txt")
@@ -64,13 +81,15 @@ def test_what_is_no_file_is_no_document(tmp_path: Path) -> None:
         ((), ("d/*.txt",), {"a.txt", "b.md", ".git/config"}),
         (("*.txt",), ("d/old",), {"a.txt", "d/c.txt"}),
         (("*.txt",), ("*.txt",), set()),
+        ((), (".git", "d", "b.m"), {"a.txt", "b.md"}),
+        (("d/c.*", "*.md"), (), {"b.md", "d/c.txt"}),
     ],
 )
 def test_include_is_about_files_and_exclude_about_folders_too(
     tmp_path: Path, include: tuple[str, ...], exclude: tuple[str, ...], wanted: set[str]
 ) -> None:
     put(tmp_path, "a.txt", "b.md", "d/c.txt", ".git/config", "d/old/e.txt")
-    assert set(listed(Library(tmp_path, include, exclude))) == wanted
+    assert set(listed(Library(tmp_path, Wanted(include, exclude)))) == wanted
 
 
 def test_a_root_that_is_not_there_is_refused(tmp_path: Path) -> None:
