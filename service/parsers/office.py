@@ -1,6 +1,6 @@
-"""Office Open XML: docx, pptx and xlsx.
+"""Office Open XML: pptx and xlsx.
 
-Each of the three libraries is imported by the function that needs it, since together they are large.
+Each of the two libraries is imported by the function that needs it, since together they are large.
 """
 
 import io
@@ -10,17 +10,6 @@ from typing import Any
 from service.errors import SkipDocument
 from service.parsers.archive import damage_named, open_archive
 from service.parsers.parsed import NO_TEXT, Parsed, Raw
-
-
-def parse_docx(raw: Raw) -> Iterator[Parsed]:
-    import docx
-    from docx.opc.exceptions import OpcError
-
-    with damage_named(OpcError), open_archive(raw.data):
-        document = docx.Document(io.BytesIO(raw.data))
-        blocks = [_block(block) for block in document.iter_inner_content()]
-        parsed = _parsed("docx", blocks, document.core_properties)
-    yield parsed
 
 
 def parse_pptx(raw: Raw) -> Iterator[Parsed]:
@@ -56,26 +45,6 @@ def _parsed(file_type: str, parts: list[str], properties: Any) -> Parsed:
     if file_type == "pptx":
         metadata["pages"] = str(len(parts))
     return Parsed("", properties.title or "", text, metadata, keep_indentation=True)
-
-
-def _block(block: Any) -> str:
-    """A paragraph or a table of a docx; headings are marked as in markdown, for the chunker to see."""
-    if not hasattr(block, "style") or hasattr(block, "rows"):
-        return _table(block)
-    style = (block.style.name if block.style is not None else None) or ""
-    level = style.removeprefix("Heading ")
-    if block.text.strip() and (style == "Title" or level.isdecimal()):
-        return f"{'#' * (min(int(level), 6) if level.isdecimal() else 1)} {block.text.strip()}"
-    return str(block.text)
-
-
-def _table(table: Any) -> str:
-    rows = []
-    for row in table.rows:
-        # A merged cell comes once for every column it covers.
-        cells = {id(cell._tc): cell.text for cell in row.cells}
-        rows.append(_row(cells.values()))
-    return "\n".join(rows)
 
 
 def _row(cells: Iterable[str]) -> str:

@@ -27,7 +27,7 @@ FAMILIES = (
     Family("jsonl", "service.parsers.records", "parse_jsonl", container=True),
     Family("csv", "service.parsers.records", "parse_csv", container=True),
     Family("pdf", "service.parsers.pdf", "parse"),
-    Family("docx", "service.parsers.office", "parse_docx"),
+    Family("docx", "service.parsers.docx", "parse"),
     Family("pptx", "service.parsers.office", "parse_pptx"),
     Family("xlsx", "service.parsers.office", "parse_xlsx"),
     Family("epub", "service.parsers.epub", "parse"),
