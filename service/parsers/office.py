@@ -1,7 +1,4 @@
-"""Office Open XML: pptx and xlsx.
-
-Each of the two libraries is imported by the function that needs it, since together they are large.
-"""
+"""PowerPoint presentations."""
 
 import io
 from collections.abc import Iterable, Iterator
@@ -20,18 +17,6 @@ def parse_pptx(raw: Raw) -> Iterator[Parsed]:
         deck = pptx.Presentation(io.BytesIO(raw.data))
         slides = ["\n".join(_slide(slide)) for slide in deck.slides]
         parsed = _parsed("pptx", slides, deck.core_properties)
-    yield parsed
-
-
-def parse_xlsx(raw: Raw) -> Iterator[Parsed]:
-    import openpyxl
-    from openpyxl.utils.exceptions import InvalidFileException
-
-    with damage_named(InvalidFileException), open_archive(raw.data):
-        book = openpyxl.load_workbook(io.BytesIO(raw.data), read_only=True, data_only=True)
-        sheets = ["\n".join(_sheet(sheet)) for sheet in book.worksheets]
-        parsed = _parsed("xlsx", sheets, book.properties)
-        book.close()
     yield parsed
 
 
@@ -70,16 +55,3 @@ def _shape(shape: Any) -> Iterator[str]:
         yield "\n".join(_row(cell.text for cell in row.cells) for row in shape.table.rows)
     elif shape.has_text_frame:
         yield str(shape.text_frame.text)
-
-
-def _sheet(sheet: Any) -> Iterator[str]:
-    """The sheet's name and rows, nothing for an empty one. The size it claims to have is not believed."""
-    sheet.reset_dimensions()
-    rows = (
-        _row("" if value is None else str(value) for value in row)
-        for row in sheet.iter_rows(values_only=True)
-    )
-    filled = [row.rstrip(" |") for row in rows if row.strip(" |")]
-    if filled:
-        yield f"# {sheet.title}\n"
-        yield from filled

@@ -29,7 +29,7 @@ FAMILIES = (
     Family("pdf", "service.parsers.pdf", "parse"),
     Family("docx", "service.parsers.docx", "parse"),
     Family("pptx", "service.parsers.office", "parse_pptx"),
-    Family("xlsx", "service.parsers.office", "parse_xlsx"),
+    Family("xlsx", "service.parsers.xlsx", "parse"),
     Family("epub", "service.parsers.epub", "parse"),
 )
 
