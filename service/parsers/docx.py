@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from service.errors import SkipDocument
-from service.parsers import opc
+from service.parsers import drawing, opc
 from service.parsers.archive import damage_named, open_archive
 from service.parsers.opc import attribute, child, local_name
 from service.parsers.parsed import NO_TEXT, Parsed, Raw
@@ -13,6 +13,7 @@ _BESIDE_THE_BODY = ("footnotes", "endnotes", "header", "footer")
 # Deleted and moved-away text, how ruby text is read aloud, and properties, among which tabs are no text.
 _UNSEEN = {"del", "moveFrom", "rt", "pPr", "rPr", "sdtPr", "tblPr", "trPr", "tcPr", "sectPr"}
 _MARKS = {"tab": "\t", "ptab": "\t", "br": "\n", "cr": "\n", "noBreakHyphen": "-"}
+_LONGEST_LABEL = 200  # characters; what a merged cell says to all its rows, unless it is a text of its own
 _MATH = {"den": "/", "sup": "^", "sub": "_"}  # without which a fraction would read as a number
 
 
@@ -23,8 +24,10 @@ def parse(raw: Raw) -> Iterator[Parsed]:
         stories = [main, *opc.parts(archive, main, *_BESIDE_THE_BODY)]
         # Equal headers of several sections come once.
         told = dict.fromkeys("\n\n".join(_blocks(opc.xml(archive, part), levels)) for part in stories)
+        charts = [drawing.chart(opc.xml(archive, part)) for part in opc.parts(archive, main, "chart")]
+        boxes = [drawing.diagram(opc.xml(archive, part)) for part in opc.parts(archive, main, "diagramData")]
         title, author = opc.title_and_author(archive)
-    text = "\n\n".join(story for story in told if story)
+    text = "\n\n".join(story for story in [*told, *charts, *boxes] if story)
     if not text:
         raise SkipDocument(NO_TEXT, "a docx file without text")
     yield Parsed("", title, text, {"file_type": "docx", "author": author}, keep_indentation=True)
@@ -42,13 +45,7 @@ def _levels(styles: Iterable[Any]) -> dict[str, int]:
 
 
 def _visible(element: Iterable[Any]) -> Iterator[tuple[str, Any]]:
-    """Children with their names. Of alternatives only one is shown: a text box is told in the old way too."""
-    for each in element:
-        name = local_name(each)
-        if name == "AlternateContent":
-            yield from _visible(next((branch for branch in each if any(opc.texts(branch, "t"))), ()))
-        elif name not in _UNSEEN:
-            yield name, each
+    return ((name, each) for name, each in opc.visible(element) if name not in _UNSEEN)
 
 
 def _nearest(element: Any, wanted: str) -> Iterator[Any]:
@@ -117,11 +114,12 @@ def _table(table: Any, levels: Mapping[str, int]) -> Iterator[str]:
 
 
 def _by_column(cells: Iterable[Any], above: Mapping[int, str], apart: list[Any]) -> dict[int, str]:
-    """A cell that goes on from the row above says the same again, so that each line stands for itself."""
+    """A label that goes on from the row above is told again, so that each line stands for itself."""
     found, column = {}, 0
     for cell in cells:
         merged = child(cell, "tcPr", "vMerge")
         goes_on = merged is not None and attribute(merged, "val") != "restart"
-        found[column] = above.get(column, "") if goes_on else _inline(cell, apart)
+        text = above.get(column, "") if goes_on else _inline(cell, apart)
+        found[column] = "" if goes_on and len(text) > _LONGEST_LABEL else text
         column += int(attribute(child(cell, "tcPr", "gridSpan"), "val") or 1)
     return found

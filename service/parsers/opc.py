@@ -13,6 +13,7 @@ from typing import Any
 from lxml import etree
 
 from service.parsers.archive import DAMAGE
+from service.parsers.titles import telling
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +63,7 @@ def title_and_author(archive: zipfile.ZipFile) -> tuple[str, str]:
     with suppress(*DAMAGE):  # a broken title does not break the document
         (part,) = parts(archive, "", "core-properties")
         told = {local_name(each): each.text or "" for each in xml(archive, part)}
-        return told.get("title", ""), told.get("creator", "")
+        return telling(told.get("title", "")), told.get("creator", "")
     return "", ""
 
 
@@ -76,6 +77,11 @@ def attribute(element: Any, name: str) -> str:
     if element is None:
         return ""
     return next((str(value) for key, value in element.items() if key.rpartition("}")[2] == name), "")
+
+
+def reference(element: Any, name: str = "id") -> str:
+    """The id of a relation, which stands in an attribute of another namespace than the element's own `id`."""
+    return next((str(value) for key, value in element.items() if key.endswith("}" + name)), "")
 
 
 def child(element: Any, *path: str) -> Any:
@@ -92,9 +98,19 @@ def row(cells: Iterable[str]) -> str:
     return " | ".join(" ".join(cell.split()) for cell in cells)
 
 
-def texts(element: Any, name: str) -> Iterator[str]:
+def texts(element: Any, name: str = "t") -> Iterator[str]:
     """The text of every element below of this name."""
     return (each.text or "" for each in element.iter("{*}" + name))
+
+
+def visible(element: Iterable[Any]) -> Iterator[tuple[str, Any]]:
+    """Children with their names. Of alternatives only one is shown: a text box is told in the old way too."""
+    for each in element:
+        name = local_name(each)
+        if name == "AlternateContent":
+            yield from visible(next((branch for branch in each if any(texts(branch))), each[:1]))
+        else:
+            yield name, each
 
 
 def _path(folder: str, target: str) -> str:

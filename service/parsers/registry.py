@@ -28,7 +28,7 @@ FAMILIES = (
     Family("csv", "service.parsers.records", "parse_csv", container=True),
     Family("pdf", "service.parsers.pdf", "parse"),
     Family("docx", "service.parsers.docx", "parse"),
-    Family("pptx", "service.parsers.office", "parse_pptx"),
+    Family("pptx", "service.parsers.pptx", "parse"),
     Family("xlsx", "service.parsers.xlsx", "parse"),
     Family("epub", "service.parsers.epub", "parse"),
 )

@@ -36,6 +36,17 @@ def broken_properties(data: bytes) -> bytes:
     return makers.zipped(members(data) | {"docProps/core.xml": "<broken"})
 
 
+def related(data: bytes, part: str, kind: str, content: str) -> bytes:
+    """With one more part, /more.xml, that the given one needs under the id "more"."""
+    found = members(data)
+    folder, _, name = part.rpartition("/")
+    rels = found[f"{folder}/_rels/{name}.rels"]
+    assert isinstance(rels, bytes)
+    one_more = f'<Relationship Id="more" Type="{OFFICE}/relationships/{kind}" Target="/more.xml"/>'
+    rels = rels.replace(b"</Relationships>", f"{one_more}</Relationships>".encode())
+    return makers.zipped(found | {f"{folder}/_rels/{name}.rels": rels, "more.xml": content})
+
+
 def word_xml(body: str, beside: Mapping[str, str] | None = None) -> bytes:
     """A docx whose body is this XML; `beside` are the words of further parts, "header1" say, by their name."""
     spaces = 'xmlns:mc="m" xmlns:v="v" xmlns:m="math"'

@@ -3,7 +3,7 @@
 import pytest
 
 from tests.parsers import makers
-from tests.parsers.office_parts import broken_properties, one, p, r, retyped, tc, word_xml
+from tests.parsers.office_parts import broken_properties, one, p, r, related, retyped, tc, word_xml
 
 BOX = f"<w:txbxContent>{p('boxed')}</w:txbxContent>"
 HALF = "<m:f><m:num><m:r><m:t>1</m:t></m:r></m:num><m:den><m:r><m:t>2</m:t></m:r></m:den></m:f>"
@@ -84,11 +84,14 @@ def test_a_table_of_one_cell_is_a_frame() -> None:
     assert text(f"<w:tbl><w:tr>{tc(p('one') + p('two'))}</w:tr></w:tbl>") == "one\n\ntwo"
 
 
-def test_merged_cells_are_told_once_in_a_row_and_again_in_each_row_they_cover() -> None:
+@pytest.mark.parametrize(("told", "again"), [("fee", "fee"), ("long text " * 30, "")])
+def test_merged_cells_are_told_once_in_a_row_and_labels_again_in_each_row_they_cover(
+    told: str, again: str
+) -> None:
     span, start = "<w:gridSpan w:val='2'/>", "<w:vMerge w:val='restart'/>"
-    wide = f"<w:tr>{tc(p('wide'), span)}{tc(p('fee'), start)}</w:tr>"
+    wide = f"<w:tr>{tc(p('wide'), span)}{tc(p(told), start)}</w:tr>"
     next_row = f"<w:tr>{tc(p('a'))}{tc(p('b'))}{tc('<w:p/>', '<w:vMerge/>')}</w:tr>"
-    assert text(f"<w:tbl>{wide}{next_row}</w:tbl>") == "wide | fee\na | b | fee"
+    assert text(f"<w:tbl>{wide}{next_row}</w:tbl>") == f"wide | {told.strip()}\na | b | {again}"
 
 
 @pytest.mark.parametrize(
@@ -107,3 +110,31 @@ def test_broken_properties_leave_a_document_without_a_title() -> None:
     found = one("a.docx", broken_properties(makers.word(["the words"], title="Lost")))
     assert (found.title, found.metadata["author"]) == ("", "")
     assert found.text.endswith("the words")
+
+
+def test_what_stands_in_a_diagram_comes_at_the_end() -> None:
+    drawn = "<d:dataModel xmlns:d='d' xmlns:a='a'><d:pt><a:p><a:r><a:t>Pilot</a:t></a:r></a:p></d:pt></d:dataModel>"
+    data = related(word_xml(p("body")), "word/document.xml", "diagramData", drawn)
+    assert one("a.docx", data).text == "body\n\nPilot"
+
+
+def test_a_title_that_a_program_made_is_none() -> None:
+    assert one("a.docx", makers.word(["the words"], title="Microsoft Word - Dokument1.doc")).title == ""
+
+
+@pytest.mark.parametrize(
+    "level",
+    [
+        "<w:sdt>{}</w:sdt>",
+        "<w:p><w:txbxContent>{}</w:txbxContent></w:p>",
+        "<w:tbl><w:tr><w:tc>{}</w:tc></w:tr></w:tbl>",
+        "<w:tbl><w:tr><w:tc>{}</w:tc><w:tc/></w:tr></w:tbl>",
+        "<mc:AlternateContent><mc:Choice>{}</mc:Choice></mc:AlternateContent>",
+        "<w:p><w:r><mc:AlternateContent><mc:Choice>{}</mc:Choice></mc:AlternateContent></w:r></w:p>",
+    ],
+)
+def test_however_deep_is_not_too_deep(level: str) -> None:
+    body = p("deep")
+    for _ in range(240 // level.count("</")):
+        body = level.format(body)
+    assert text(body).strip(" |\n") == "deep"

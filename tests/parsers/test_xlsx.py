@@ -12,7 +12,7 @@ from openpyxl.worksheet.formula import ArrayFormula, DataTableFormula
 from service.errors import SkipDocument
 from tests.contracts.parser import parse
 from tests.parsers import makers
-from tests.parsers.office_parts import OFFICE, broken_properties, members, one, retyped
+from tests.parsers.office_parts import broken_properties, members, one, related, retyped
 
 MAIN = "http://schemas.openxmlformats.org/spreadsheetml/2006/main"
 
@@ -99,14 +99,11 @@ def test_notes_stand_at_their_cells_even_at_empty_ones() -> None:
 
 
 def test_a_thread_of_comments_stands_for_the_note_that_explains_it() -> None:
-    found = members(book({"A1": "Fee"}, notes={"A1": "[Threaded comment] Your version of Excel allows"}))
-    ((name, rels),) = [(name, rels) for name, rels in found.items() if "worksheets/_rels" in name]
-    thread = f'<Relationship Id="t" Type="{OFFICE}/relationships/threadedComment" Target="/xl/t.xml"/>'
-    assert isinstance(rels, bytes)
+    data = book({"A1": "Fee"}, notes={"A1": "[Threaded comment] Your version of Excel allows"})
     comment = '<threadedComment ref="A1"><text>{}</text></threadedComment>'
     told = f"<ThreadedComments>{comment.format('why?')}{comment.format('because')}</ThreadedComments>"
-    more = {name: rels.replace(b"</Relationships>", f"{thread}</Relationships>".encode()), "xl/t.xml": told}
-    assert lines(makers.zipped(found | more)) == ["Fee [why? because]"]
+    found = related(data, "xl/worksheets/sheet1.xml", "threadedComment", told)
+    assert lines(found) == ["Fee [why? because]"]
 
 
 def test_a_binary_workbook_is_of_unknown_type() -> None:
