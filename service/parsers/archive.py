@@ -16,7 +16,7 @@ MOST_EXPANDED_BYTES = 400_000_000
 
 # What zipfile, the XML parsers and the libraries above them let through when a file is not what they expect;
 # the standard library's XML errors are SyntaxErrors.
-_DAMAGE = (
+DAMAGE = (
     *(zipfile.BadZipFile, zlib.error, struct.error, etree.LxmlError, SyntaxError, EOFError, OSError),
     *(LookupError, ValueError, TypeError, AttributeError, AssertionError, NotImplementedError),
 )
@@ -39,7 +39,7 @@ def damage_named(*own: type[Exception]) -> Iterator[None]:
     """Turn what a library raises over a damaged file, its `own` errors included, into DocumentFailed."""
     try:
         yield
-    except (*own, *_DAMAGE) as error:
+    except (*own, *DAMAGE) as error:
         if "memory" in str(error).lower():  # what libxml2 and expat say when an allocation fails
             raise DocumentFailed(OUT_OF_MEMORY, str(error)) from error
         raise DocumentFailed(DAMAGED, f"{type(error).__name__}: {error}") from error

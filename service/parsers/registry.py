@@ -27,9 +27,9 @@ FAMILIES = (
     Family("jsonl", "service.parsers.records", "parse_jsonl", container=True),
     Family("csv", "service.parsers.records", "parse_csv", container=True),
     Family("pdf", "service.parsers.pdf", "parse"),
-    Family("docx", "service.parsers.office", "parse_docx"),
-    Family("pptx", "service.parsers.office", "parse_pptx"),
-    Family("xlsx", "service.parsers.office", "parse_xlsx"),
+    Family("docx", "service.parsers.docx", "parse"),
+    Family("pptx", "service.parsers.pptx", "parse"),
+    Family("xlsx", "service.parsers.xlsx", "parse"),
     Family("epub", "service.parsers.epub", "parse"),
 )
 

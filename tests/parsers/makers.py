@@ -25,10 +25,10 @@ def pdf(pages: Sequence[Sequence[str]], title: str = "") -> bytes:
         stream = f"BT /F1 11 Tf 40 760 Td {shown}ET".encode()
         objects.append(b"<< /Length %d >>\nstream\n%b\nendstream" % (len(stream), stream))
     objects.append(f"<< /Title ({title}) >>".encode())
-    return _assembled(objects)
+    return assembled(objects)
 
 
-def _assembled(objects: Sequence[bytes]) -> bytes:
+def assembled(objects: Sequence[bytes]) -> bytes:
     out, offsets = bytearray(b"%PDF-1.4\n"), []
     for number, body in enumerate(objects, 1):
         offsets.append(len(out))
