@@ -169,12 +169,12 @@ def _mend_live(ledger: Ledger, state: CollectionState, segment: Segment) -> bool
     """Write a live file anew from the ledger's versions, if that gives the very bytes that were there."""
     assert segment.live is not None
     with ledger.read() as c:
-        visible = {version.version_id for version in documents.live_versions(c, state.id)}
+        visible = {version for version, _ in documents.live_sizes(c, state.id)}
     try:
-        rows = state.chunk_file(segment).rows()
+        versions = state.chunk_file(segment).versions_of_rows()
     except Corrupt:
         return False
-    data = encode_live(np.array([row.chunk.version in visible for row in rows], dtype=np.bool_))
+    data = encode_live(np.array([version in visible for version in versions], dtype=np.bool_))
     if hashlib.sha256(data).hexdigest() != segment.live.sha256:
         return False
     if (state.folder / segment.live.name).exists():

@@ -51,6 +51,10 @@ class ChunkFile:
         """Every chunk, in row order."""
         return self._rows('ORDER BY "row"')
 
+    def versions_of_rows(self) -> list[int]:
+        """The version of every chunk, in row order."""
+        return [row[0] for row in self._database.execute('SELECT version FROM chunks ORDER BY "row"')]
+
     def texts(self, rows: Sequence[int]) -> list[str]:
         """The chunk texts of some rows, in the order asked for. Raises KeyError for an unknown row."""
         return [self._text(row) for row in rows]

@@ -234,6 +234,24 @@ def live_versions(c: Connection, collection_id: str) -> Iterator[AnyRow]:
     )
 
 
+def live_sizes(c: Connection, collection_id: str) -> Iterator[tuple[int, int]]:
+    """(version, chunks) of every version that is visible now, in ascending order."""
+    visible = (version_spans.c.collection_id == collection_id) & version_spans.c.to_generation.is_(None)
+    same = (versions.c.version_id == version_spans.c.version_id) & (
+        versions.c.collection_id == version_spans.c.collection_id
+    )
+    query = select(versions.c.version_id, versions.c.chunks).join(version_spans, same).where(visible)
+    for row in c.execute(query.order_by(versions.c.version_id)).yield_per(_ROWS_AT_ONCE):
+        yield row.version_id, row.chunks
+
+
+def key_of_version(c: Connection, collection_id: str, version_id: int) -> str:
+    """The key of the document that a version is of."""
+    same = (versions.c.collection_id == documents.c.collection_id) & (versions.c.doc_id == documents.c.doc_id)
+    mine = (versions.c.collection_id == collection_id) & (versions.c.version_id == version_id)
+    return str(c.execute(select(documents.c.key).join(versions, same).where(mine)).scalar_one())
+
+
 def _in_folder(source_id: int, folder: str) -> ColumnElement[bool]:
     same = (documents.c.source_id == source_id) & (documents.c.folder == folder)
     return same & (documents.c.record == "")
