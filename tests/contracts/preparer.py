@@ -25,7 +25,9 @@ def whole_text(pieces: list[Piece]) -> str:
 
 
 class PreparerContract:
-    """Subclasses give a fixture `preparer`."""
+    """Subclasses give a fixture `preparer`, and say what is damaged for it: a file's name and bytes."""
+
+    damaged: tuple[str, bytes]
 
     @pytest.fixture
     def preparer(self) -> Preparer:
@@ -58,9 +60,10 @@ class PreparerContract:
         assert read.stamp == ""
 
     def test_a_known_file_is_not_parsed_again(self, preparer: Preparer, tmp_path: Path) -> None:
-        path = tmp_path / "a.pdf"
-        path.write_bytes(b"%PDF- but nothing more")
-        (read,) = self.told(preparer, path, known=hashlib.sha256(path.read_bytes()).hexdigest())
+        name, content = self.damaged
+        path = tmp_path / name
+        path.write_bytes(content)
+        (read,) = self.told(preparer, path, known=hashlib.sha256(content).hexdigest())
         assert isinstance(read, FileRead)
         assert read.unchanged
 
@@ -99,14 +102,15 @@ class PreparerContract:
         path.write_bytes(content)
         with pytest.raises(SkipDocument) as skipped:
             self.told(preparer, path)
-        assert skipped.value.reason == reason
+        assert (skipped.value.reason, skipped.value.sha256) == (reason, hashlib.sha256(content).hexdigest())
 
     def test_what_is_damaged_fails(self, preparer: Preparer, tmp_path: Path) -> None:
-        path = tmp_path / "a.pdf"
-        path.write_bytes(b"%PDF-1.4\n%%EOF")
+        name, content = self.damaged
+        path = tmp_path / name
+        path.write_bytes(content)
         with pytest.raises(DocumentFailed) as failed:
             self.told(preparer, path)
-        assert failed.value.reason == "damaged"
+        assert (failed.value.reason, failed.value.sha256) == ("damaged", hashlib.sha256(content).hexdigest())
 
     def test_what_has_vanished_is_to_be_tried_again(self, preparer: Preparer, tmp_path: Path) -> None:
         with pytest.raises(TryAgain) as again:
@@ -131,7 +135,7 @@ class PreparerContract:
         running = preparer.prepare(FileTask(path, {}))
         assert isinstance(next(running), Piece)
         preparer.stop()
-        with pytest.raises(Stopped):
-            list(running)
         path.write_text(WORDS)
         assert isinstance(self.told(preparer, path)[-1], FileRead)
+        with pytest.raises(Stopped):
+            list(running)
