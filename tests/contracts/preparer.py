@@ -13,6 +13,7 @@ from service.errors import DocumentFailed, SkipDocument, Stopped, TryAgain
 from service.ports import FileRead, FileTask, Left, Piece, Preparer
 
 WORDS = "The tide gauge at the North Mole was read at dawn and at dusk."
+LONG = "\n\n".join(f"{i}. {WORDS} {WORDS[:30]}" * 8 for i in range(1500))
 
 
 def whole_text(pieces: list[Piece]) -> str:
@@ -22,6 +23,15 @@ def whole_text(pieces: list[Piece]) -> str:
         assert piece.start <= len(text)
         text += piece.text[len(text) - piece.start :]
     return text
+
+
+def outside_chunks(text: str, pieces: list[Piece]) -> str:
+    """What of the text no chunk holds; chunks may overlap."""
+    outside, at = "", 0
+    for span in (span for piece in pieces for span in piece.spans):
+        outside += text[at : span.start]
+        at = max(at, span.stop)
+    return outside + text[at:]
 
 
 class PreparerContract:
@@ -69,12 +79,26 @@ class PreparerContract:
 
     def test_a_long_document_comes_whole_in_several_pieces(self, preparer: Preparer, tmp_path: Path) -> None:
         path = tmp_path / "a.txt"
-        text = "\n\n".join(f"{i}. {WORDS} {WORDS[:30]}" * 8 for i in range(1500))
-        path.write_text(text)
+        path.write_text(LONG)
         *pieces, read = self.told(preparer, path)
         assert len(pieces) > 2
-        assert whole_text([piece for piece in pieces if isinstance(piece, Piece)]) == text
+        assert whole_text([piece for piece in pieces if isinstance(piece, Piece)]) == LONG
         assert isinstance(read, FileRead)
+
+    def test_chunks_are_numbered_through_and_leave_out_nothing_but_space(
+        self, preparer: Preparer, tmp_path: Path
+    ) -> None:
+        path = tmp_path / "a.txt"
+        path.write_text(LONG)
+        pieces = [piece for piece in self.told(preparer, path) if isinstance(piece, Piece)]
+        ordinal = 0
+        for piece in pieces:
+            assert piece.first_ordinal == ordinal
+            assert piece.start <= min(span.start for span in piece.spans)
+            assert max(span.stop for span in piece.spans) <= piece.start + len(piece.text)
+            assert piece.last == (piece is pieces[-1])
+            ordinal += len(piece.spans)
+        assert outside_chunks(LONG, pieces).strip() == ""
 
     def test_records_are_documents_and_bad_ones_are_left(self, preparer: Preparer, tmp_path: Path) -> None:
         path = tmp_path / "a.jsonl"
