@@ -1,13 +1,15 @@
-"""A preparer without children: every paragraph is a chunk; a `.jsonl` line is a record."""
+"""A preparer without children: every paragraph is a chunk; a `.jsonl` line is a record.
+
+A text that begins with DAMAGED or BAD is damaged; bytes that are not UTF-8 are of no known type.
+"""
 
 import hashlib
 import json
 import os
 import time
 from collections.abc import Callable, Iterator
-from threading import Event
 
-from service.core.clean import clean_line
+from service.core.clean import SHORTEST_TEXT, clean_line
 from service.core.space import Recipe
 from service.core.stamp import stamp_once_settled
 from service.errors import DocumentFailed, SkipDocument, Stopped, TryAgain
@@ -24,58 +26,59 @@ class FakePreparer:
         self.prepared: list[str] = []
         self.parsed: list[str] = []  # of these, those whose bytes were not known already
         self.before: Callable[[FileTask], None] = lambda _: None
-        self._stopped = Event()
+        self._stops = 0
 
     def prepare(self, task: FileTask) -> Iterator[Piece | Left | FileRead]:
-        self._stopped.clear()
-        self.before(task)
-        self.prepared.append(task.path.name)
-        try:
-            data = task.path.read_bytes()
-            stat = os.stat(task.path)
-        except FileNotFoundError as error:
-            raise TryAgain("vanished", str(task.path)) from error
-        digest = hashlib.sha256(data).hexdigest()
-        container = task.path.suffix == ".jsonl"
-        read = FileRead(digest, len(data), stamp_once_settled(stat, time.time()), container, False)
-        if digest == task.known_sha256:
-            yield FileRead(read.sha256, read.size_bytes, read.stamp, container, True)
-            return
-        self.parsed.append(task.path.name)
-        text = data.decode()
-        if container:
-            for line in text.splitlines():
-                record = json.loads(line)
-                yield from self._document(task, str(record["id"]), record["text"])
-        else:
-            self._refuse(text)
-            yield from self._document(task, "", text)
-        yield read
+        stops = self._stops
+        for said in self._file(task):
+            if self._stops != stops:
+                raise Stopped
+            yield said
 
     def stop(self) -> None:
-        self._stopped.set()
+        self._stops += 1
 
     def close(self) -> None:
         self.stop()
 
-    def _refuse(self, text: str) -> None:
-        if len(text) < 10:
-            raise SkipDocument("too_short", f"{len(text)} characters", _sha256(text))
-        if text.startswith("DAMAGED"):
-            raise DocumentFailed("damaged", text, _sha256(text))
+    def _file(self, task: FileTask) -> Iterator[Piece | Left | FileRead]:
+        self.before(task)
+        self.prepared.append(task.path.name)
+        try:
+            data = task.path.read_bytes()
+            stamp = stamp_once_settled(os.stat(task.path), time.time())
+        except FileNotFoundError as error:
+            raise TryAgain("vanished", str(task.path)) from error
+        digest, container = hashlib.sha256(data).hexdigest(), task.path.suffix == ".jsonl"
+        unchanged = digest == task.known_sha256
+        if not unchanged:
+            self.parsed.append(task.path.name)
+            text = _decoded(data, digest)
+            yield from self._records(task, text) if container else self._document(task, "", text)
+        yield FileRead(digest, len(data), stamp, container, unchanged)
 
-    def _document(self, task: FileTask, record: str, text: str) -> Iterator[Piece | Left]:
-        if text.startswith("BAD"):
-            yield Left(record, "failed", "damaged", text)
-            return
+    def _records(self, task: FileTask, text: str) -> Iterator[Piece | Left]:
+        for number, line in enumerate(text.splitlines(), 1):
+            name = f"line-{number}"
+            try:
+                record = json.loads(line)
+                name = str(record["id"])
+                yield from self._document(task, name, record["text"])
+            except json.JSONDecodeError as error:
+                yield Left(name, "failed", "damaged", str(error))
+            except SkipDocument as why:
+                yield Left(name, "skipped", why.reason, why.detail)
+            except DocumentFailed as why:
+                yield Left(name, "failed", why.reason, why.detail)
+
+    def _document(self, task: FileTask, record: str, text: str) -> Iterator[Piece]:
+        digest = hashlib.sha256(text.encode()).hexdigest()
+        _refuse(text, digest)
         spans, at = [], 0
         for paragraph in text.split("\n\n"):
             spans.append(Span(at, at + len(paragraph), len(paragraph.split()) + 2))
             at += len(paragraph) + 2
-        digest = hashlib.sha256(text.encode()).hexdigest()
         for first in range(0, len(spans), self.pieces_of):
-            if self._stopped.is_set():
-                raise Stopped
             some = spans[first : first + self.pieces_of]
             start = some[0].start
             last = first + self.pieces_of >= len(spans)
@@ -92,5 +95,15 @@ class FakePreparer:
             )
 
 
-def _sha256(text: str) -> str:
-    return hashlib.sha256(text.encode()).hexdigest()
+def _decoded(data: bytes, digest: str) -> str:
+    try:
+        return data.decode()
+    except UnicodeDecodeError as error:
+        raise SkipDocument("unknown_type", str(error), digest) from error
+
+
+def _refuse(text: str, digest: str) -> None:
+    if len(text.strip()) < SHORTEST_TEXT:
+        raise SkipDocument("too_short" if text.strip() else "empty", f"{len(text)} characters", digest)
+    if text.startswith(("DAMAGED", "BAD")):
+        raise DocumentFailed("damaged", text, digest)

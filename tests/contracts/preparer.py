@@ -13,6 +13,7 @@ from service.errors import DocumentFailed, SkipDocument, Stopped, TryAgain
 from service.ports import FileRead, FileTask, Left, Piece, Preparer
 
 WORDS = "The tide gauge at the North Mole was read at dawn and at dusk."
+LONG = "\n\n".join(f"{i}. {WORDS} {WORDS[:30]}" * 8 for i in range(1500))
 
 
 def whole_text(pieces: list[Piece]) -> str:
@@ -24,8 +25,19 @@ def whole_text(pieces: list[Piece]) -> str:
     return text
 
 
+def outside_chunks(text: str, pieces: list[Piece]) -> str:
+    """What of the text no chunk holds; chunks may overlap."""
+    outside, at = "", 0
+    for span in (span for piece in pieces for span in piece.spans):
+        outside += text[at : span.start]
+        at = max(at, span.stop)
+    return outside + text[at:]
+
+
 class PreparerContract:
-    """Subclasses give a fixture `preparer`."""
+    """Subclasses give a fixture `preparer`, and say what is damaged for it: a file's name and bytes."""
+
+    damaged: tuple[str, bytes]
 
     @pytest.fixture
     def preparer(self) -> Preparer:
@@ -58,20 +70,35 @@ class PreparerContract:
         assert read.stamp == ""
 
     def test_a_known_file_is_not_parsed_again(self, preparer: Preparer, tmp_path: Path) -> None:
-        path = tmp_path / "a.pdf"
-        path.write_bytes(b"%PDF- but nothing more")
-        (read,) = self.told(preparer, path, known=hashlib.sha256(path.read_bytes()).hexdigest())
+        name, content = self.damaged
+        path = tmp_path / name
+        path.write_bytes(content)
+        (read,) = self.told(preparer, path, known=hashlib.sha256(content).hexdigest())
         assert isinstance(read, FileRead)
         assert read.unchanged
 
     def test_a_long_document_comes_whole_in_several_pieces(self, preparer: Preparer, tmp_path: Path) -> None:
         path = tmp_path / "a.txt"
-        text = "\n\n".join(f"{i}. {WORDS} {WORDS[:30]}" * 8 for i in range(1500))
-        path.write_text(text)
+        path.write_text(LONG)
         *pieces, read = self.told(preparer, path)
         assert len(pieces) > 2
-        assert whole_text([piece for piece in pieces if isinstance(piece, Piece)]) == text
+        assert whole_text([piece for piece in pieces if isinstance(piece, Piece)]) == LONG
         assert isinstance(read, FileRead)
+
+    def test_chunks_are_numbered_through_and_leave_out_nothing_but_space(
+        self, preparer: Preparer, tmp_path: Path
+    ) -> None:
+        path = tmp_path / "a.txt"
+        path.write_text(LONG)
+        pieces = [piece for piece in self.told(preparer, path) if isinstance(piece, Piece)]
+        ordinal = 0
+        for piece in pieces:
+            assert piece.first_ordinal == ordinal
+            assert piece.start <= min(span.start for span in piece.spans)
+            assert max(span.stop for span in piece.spans) <= piece.start + len(piece.text)
+            assert piece.last == (piece is pieces[-1])
+            ordinal += len(piece.spans)
+        assert outside_chunks(LONG, pieces).strip() == ""
 
     def test_records_are_documents_and_bad_ones_are_left(self, preparer: Preparer, tmp_path: Path) -> None:
         path = tmp_path / "a.jsonl"
@@ -99,14 +126,15 @@ class PreparerContract:
         path.write_bytes(content)
         with pytest.raises(SkipDocument) as skipped:
             self.told(preparer, path)
-        assert skipped.value.reason == reason
+        assert (skipped.value.reason, skipped.value.sha256) == (reason, hashlib.sha256(content).hexdigest())
 
     def test_what_is_damaged_fails(self, preparer: Preparer, tmp_path: Path) -> None:
-        path = tmp_path / "a.pdf"
-        path.write_bytes(b"%PDF-1.4\n%%EOF")
+        name, content = self.damaged
+        path = tmp_path / name
+        path.write_bytes(content)
         with pytest.raises(DocumentFailed) as failed:
             self.told(preparer, path)
-        assert failed.value.reason == "damaged"
+        assert (failed.value.reason, failed.value.sha256) == ("damaged", hashlib.sha256(content).hexdigest())
 
     def test_what_has_vanished_is_to_be_tried_again(self, preparer: Preparer, tmp_path: Path) -> None:
         with pytest.raises(TryAgain) as again:
@@ -131,7 +159,7 @@ class PreparerContract:
         running = preparer.prepare(FileTask(path, {}))
         assert isinstance(next(running), Piece)
         preparer.stop()
-        with pytest.raises(Stopped):
-            list(running)
         path.write_text(WORDS)
         assert isinstance(self.told(preparer, path)[-1], FileRead)
+        with pytest.raises(Stopped):
+            list(running)

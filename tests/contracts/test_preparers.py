@@ -1,4 +1,4 @@
-"""The sandbox keeps the preparers' contract."""
+"""The fake and the sandbox keep the preparers' contract."""
 
 from collections.abc import Iterator
 
@@ -6,6 +6,7 @@ import pytest
 
 from service.parsers.sandbox import Sandbox, SandboxSettings
 from tests.contracts.preparer import PreparerContract
+from tests.fake_preparer import FakePreparer
 
 
 @pytest.fixture(scope="module")
@@ -15,7 +16,17 @@ def shared() -> Iterator[Sandbox]:
     sandbox.close()
 
 
+class TestFakePreparer(PreparerContract):
+    damaged = ("a.txt", b"DAMAGED beyond reading")
+
+    @pytest.fixture
+    def preparer(self) -> FakePreparer:
+        return FakePreparer()
+
+
 class TestSandbox(PreparerContract):
+    damaged = ("a.pdf", b"%PDF-1.4\n%%EOF")
+
     @pytest.fixture
     def preparer(self, shared: Sandbox) -> Sandbox:
         return shared

@@ -140,4 +140,4 @@ def test_a_record_file_that_is_gone_when_it_is_half_in_leaves_nothing_behind(
 
 
 def records(*texts: str) -> str:
-    return "\n".join(f'{{"id": "{n}", "text": "{text}"}}' for n, text in enumerate(texts))
+    return "\n".join(f'{{"id": "{n}", "text": "{text} record"}}' for n, text in enumerate(texts))
