@@ -6,6 +6,8 @@ from typing import Annotated, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from service.bounds import MOST_DOCUMENTS, MOST_WORKERS
+
 AUTO: Final = "auto"
 
 Count = Annotated[int, Field(ge=1)]
@@ -31,8 +33,8 @@ class IngestionSection(BaseModel):
     model_config = _FROZEN
     enabled: bool = True
     checkpoint_dir: Path | None = None
-    batch_size: int = Field(default=100, ge=1, le=100_000)
-    workers: Count | Literal["auto"] = AUTO
+    batch_size: int = Field(default=100, ge=1, le=MOST_DOCUMENTS)
+    workers: Annotated[int, Field(ge=1, le=MOST_WORKERS)] | Literal["auto"] = AUTO
     commit_seconds: float = Field(default=30.0, gt=0)
     deletes: Literal["off", "safe"] = "safe"
     max_failures_ratio: float = Field(default=0.5, ge=0, le=1)

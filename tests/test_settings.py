@@ -151,6 +151,8 @@ def test_variables_that_kubernetes_sets_for_a_service_of_this_name_are_no_settin
     ("text", "told"),
     [
         ("[ingestion]\nbatch_size = 0", r"ingestion.batch_size \(config.toml\): .*, not 0"),
+        ("[ingestion]\nbatch_size = 100001", "ingestion.batch_size"),
+        ("[ingestion]\nworkers = 65", r"ingestion.workers \(config.toml\): .*, not 65"),
         ("[ingestion]\nworkers = 'many'", r"ingestion.workers \(config.toml\): .*, not 'many'"),
         ("[service]\nport = 70000", "service.port"),
         ("[service]\ndata_dir = 5", "service.data_dir"),

@@ -9,6 +9,7 @@ from fastapi import Depends, Query, Request, Response
 from fastapi.responses import JSONResponse
 from prometheus_client import CollectorRegistry
 
+from service.bounds import CURSOR, MOST_LISTED
 from service.engine import collections
 from service.engine.once import Once
 from service.web.collector import make_registry
@@ -58,8 +59,8 @@ async def _shared(request: Request) -> Shared:
 
 
 Given = Annotated[Shared, Depends(_shared)]
-Cursor = Annotated[str | None, Query(pattern="^[0-9]{1,18}$", description="`next` of the page before")]
-Limit = Annotated[int, Query(ge=1, le=1000)]
+Cursor = Annotated[str | None, Query(pattern=f"^{CURSOR}$", description="`next` of the page before")]
+Limit = Annotated[int, Query(ge=1, le=MOST_LISTED)]
 
 
 def answer(value: Mapping[str, Any], status: int = 200, headers: Mapping[str, str] | None = None) -> Response:

@@ -116,6 +116,8 @@ BAD_ORDERS: list[dict[str, Any]] = [
     {**ORDER, "mode": "sideways"},
     {**ORDER, "deletes": "confirmed"},
     {**ORDER, "batch_size": 0},
+    {**ORDER, "batch_size": 100_001},
+    {**ORDER, "workers": 65},
     {**ORDER, "batch_size": "7"},
     {**ORDER, "start_paused": "yes"},
     {**ORDER, "collection": "../elsewhere"},
