@@ -28,6 +28,8 @@ def test_a_ledger_that_does_not_answer_is_not_ready_but_alive(world: World, tmp_
         assert (response.status_code, response.json()["code"]) == (503, "ledger_unavailable")
         assert response.headers["retry-after"] == "1"
         assert client.get("/livez").status_code == 200
+        response = client.get("/metrics")
+        assert (response.status_code, response.json()["code"]) == (503, "ledger_unavailable")
     broken.close()
 
 
@@ -43,6 +45,20 @@ def test_what_keeps_from_ingesting_is_told_and_no_reason_to_be_unready(world: Wo
             "worker": False,
         }
         assert all(field["problem"] for field in able.values())
+
+
+def test_a_data_folder_that_is_gone_is_told_and_no_error(world: World, tmp_path: Path) -> None:
+    world.configure(data_dir=tmp_path / "gone")
+    with TestClient(create_app(services_of(world))) as client:
+        response = client.get("/readyz")
+        disk = response.json()["able_to_ingest"]["disk"]
+        assert (response.status_code, disk["ok"]) == (200, False)
+        assert str(tmp_path / "gone") in disk["problem"]
+        assert "mount" in disk["problem"]
+        metrics = client.get("/metrics")
+        assert metrics.status_code == 200
+        assert "ingest_items_pending 0.0" in metrics.text
+        assert "ingest_disk_free_bytes" not in metrics.text
 
 
 def test_a_worker_is_alive_while_it_beats_or_holds_a_job(client: TestClient, world: World) -> None:
