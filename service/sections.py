@@ -23,6 +23,7 @@ class ServiceSection(BaseModel):
     host: str = "127.0.0.1"
     port: int = Field(default=8080, ge=0, le=65535)
     library_roots: Mapping[str, Path] = {}
+    requests_per_second: int = Field(default=200, ge=0, le=1_000_000)
     auto_resume: bool = False
     log_format: Literal["console", "json"] = "console"
 

@@ -13,7 +13,7 @@ from service.web.problems import documented
 from service.web.services import Services
 from service.web.shared import Cursor, Given, Limit, Shared, answer, unless_known
 
-router = APIRouter(prefix="/v1/collections", tags=["collections"], responses=documented(422, 503))
+router = APIRouter(prefix="/v1/collections", tags=["collections"], responses=documented(422, 429, 503))
 _KNOWN = documented(404)
 _UNCHANGED: dict[int | str, dict[str, Any]] = {304: {"description": "Unchanged"}}
 

@@ -13,7 +13,7 @@ from service.web.problems import documented
 from service.web.shared import Cursor, Given, Limit, Shared, answer
 
 router = APIRouter(
-    prefix="/v1/collections/{name}/documents", tags=["documents"], responses=documented(404, 422, 503)
+    prefix="/v1/collections/{name}/documents", tags=["documents"], responses=documented(404, 422, 429, 503)
 )
 DocId = Annotated[int, Path(ge=1, lt=1 << 63)]
 DocumentState = Literal["indexed", "pending", "skipped", "failed", "container", "deleted"]

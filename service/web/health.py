@@ -25,7 +25,7 @@ async def readyz(given: Given) -> Response:
     return answer(await run_in_threadpool(_readiness, given.services))
 
 
-@router.get("/v1/version")
+@router.get("/v1/version", responses=documented(429))
 async def version(given: Given) -> dict[str, Any]:
     """What is running."""
     return {"name": "tidestone", "version": given.services.version, **given.services.build}

@@ -30,6 +30,9 @@ STATUSES: dict[type[errors.TidestoneError], tuple[int, str]] = {  # the nearest 
 }
 
 
+_RETRY_AFTER = {"Retry-After": {"description": "Seconds to wait.", "schema": {"type": "integer"}}}
+
+
 class Problem(BaseModel):
     """What went wrong; `code` is for programs. Refused moves add `state` and `allowed`, bad input `errors`."""
 
@@ -45,9 +48,13 @@ class Problem(BaseModel):
 
 def documented(*statuses: int) -> dict[int | str, dict[str, Any]]:
     """The OpenAPI description of these refusals."""
-    schema = Problem.model_json_schema()
+    content = {MEDIA_TYPE: {"schema": Problem.model_json_schema()}}
     return {
-        status: {"description": HTTPStatus(status).phrase, "content": {MEDIA_TYPE: {"schema": schema}}}
+        status: {
+            "description": HTTPStatus(status).phrase,
+            "content": content,
+            **({"headers": _RETRY_AFTER} if status in (429, 503) else {}),
+        }
         for status in statuses
     }
 

@@ -121,6 +121,8 @@ def test_every_route_documents_its_answers_and_its_refusals(services: Services) 
             for status, response in operation["responses"].items():
                 if int(status) >= 400:
                     assert list(response["content"]) == ["application/problem+json"], (method, path, status)
+            if path.startswith("/v1/"):
+                assert "Retry-After" in operation["responses"]["429"]["headers"], (method, path)
             if "{" in path:
                 assert "404" in operation["responses"], (method, path)
     assert len(ids) == len(set(ids))
