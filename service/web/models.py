@@ -36,8 +36,8 @@ class JobOrder(_Body):
 
     @model_validator(mode="after")
     def _confirmation_names_what_it_confirms(self) -> Self:
-        if self.deletes == "confirmed" and not self.deletes_digest:
-            raise ValueError("deletes = confirmed needs the deletes_digest of the job that withheld them")
+        if (self.deletes == "confirmed") != bool(self.deletes_digest):
+            raise ValueError("deletes = confirmed and the deletes_digest, as the job told it, go together")
         return self
 
 

@@ -95,10 +95,12 @@ async def _invalid(_: Request, error: Exception) -> JSONResponse:
 
 
 async def _http(_: Request, error: Exception) -> JSONResponse:
-    """What the framework refuses: no such route, no such method."""
+    """What the framework refuses: no such route, no such method, a body that is not even text."""
     status, detail, headers = 500, "", None
     if isinstance(error, HTTPException):
         status, detail, headers = error.status_code, str(error.detail), error.headers
+    if status == 400:  # every other bad body is a 422, and clients should not have to know the difference
+        return problem(422, "bad_request", "body: not JSON in UTF-8, or nested too deeply")
     response = problem(status, HTTPStatus(status).name.lower(), detail)
     response.headers.update(headers or {})
     return response
