@@ -175,7 +175,7 @@ def make_services(settings: Settings, ledger: Ledger, supervisor: "Supervisor") 
     def problem() -> str:
         try:
             path = model.get().path
-        except TidestoneError as error:
+        except (TidestoneError, OSError) as error:
             return str(error)
         return "" if path.exists() else f"{path} is gone"
 

@@ -8,6 +8,7 @@ from fastapi import APIRouter, Header, Response
 from starlette.concurrency import run_in_threadpool
 
 from service.engine import collections
+from service.errors import NotReady, Refused, SpaceMismatch
 from service.web import models
 from service.web.problems import documented
 from service.web.services import Services
@@ -61,7 +62,12 @@ async def verify(name: str, given: Given) -> Response:
 def _search(shared: Shared, name: str, body: models.SearchQuery) -> dict[str, Any]:
     from service.engine.search import Query  # loads FAISS: only a process that is asked to search does
 
-    return shared.search.get().search(name, Query(body.text, body.vector, body.k, body.where))
+    try:
+        return shared.search.get().search(name, Query(body.text, body.vector, body.k, body.where))
+    except SpaceMismatch:
+        raise
+    except Refused as error:  # beside another space, only a model that is not there or cannot be loaded
+        raise NotReady(str(error)) from error
 
 
 def _verify(services: Services, name: str) -> dict[str, Any]:

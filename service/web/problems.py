@@ -14,6 +14,7 @@ from service import errors
 
 MEDIA_TYPE = "application/problem+json"
 RETRY_AFTER_SECONDS = 1
+SET_UP_SECONDS = 60  # for what a person has to do first
 
 STATUSES: dict[type[errors.TidestoneError], tuple[int, str]] = {  # the nearest base class counts
     errors.NotFound: (404, "not_found"),
@@ -23,6 +24,7 @@ STATUSES: dict[type[errors.TidestoneError], tuple[int, str]] = {  # the nearest 
     errors.Conflict: (409, "conflict"),
     errors.SpaceMismatch: (409, "space_mismatch"),
     errors.Refused: (409, "refused"),
+    errors.NotReady: (503, "not_ready"),
     errors.TryAgain: (503, "try_again"),
     errors.Stopped: (503, "stopping"),
     errors.Corrupt: (500, "damaged"),
@@ -83,7 +85,8 @@ async def _refuse(_: Request, error: Exception) -> JSONResponse:
         status, code = (507 if error.reason == "disk_low" else 503), error.reason
     response = problem(status, code, str(error), **more)
     if status == 503:
-        response.headers["Retry-After"] = str(RETRY_AFTER_SECONDS)
+        seconds = SET_UP_SECONDS if isinstance(error, errors.NotReady) else RETRY_AFTER_SECONDS
+        response.headers["Retry-After"] = str(seconds)
     return response
 
 

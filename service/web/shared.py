@@ -1,7 +1,7 @@
 """What the requests of one application share."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Annotated, Any
 
 from anyio import CapacityLimiter
@@ -10,8 +10,10 @@ from fastapi.responses import JSONResponse
 from prometheus_client import CollectorRegistry
 
 from service.bounds import CURSOR, MOST_LISTED
+from service.core.space import Space
 from service.engine import collections
 from service.engine.once import Once
+from service.errors import NotReady, TidestoneError, TryAgain
 from service.web.collector import make_registry
 from service.web.services import Services
 from service.web.snapshots import Snapshot, Snapshots
@@ -39,6 +41,7 @@ class Shared:
     @classmethod
     def of(cls, services: Services) -> "Shared":
         """For a new application."""
+        services = replace(services, jobs=replace(services.jobs, space=_or_not_ready(services.jobs.space)))
         ledger = services.jobs.ledger
         return cls(
             services,
@@ -56,6 +59,20 @@ class Shared:
 async def _shared(request: Request) -> Shared:
     shared: Shared = request.app.state.shared
     return shared
+
+
+def _or_not_ready(space: Callable[[], tuple[Space, str]]) -> Callable[[], tuple[Space, str]]:
+    """A model that cannot be used is no answer to the request, which is right and may be repeated."""
+
+    def look() -> tuple[Space, str]:
+        try:
+            return space()
+        except TryAgain:
+            raise
+        except (TidestoneError, OSError) as error:
+            raise NotReady(str(error)) from error
+
+    return look
 
 
 Given = Annotated[Shared, Depends(_shared)]

@@ -11,9 +11,11 @@ from starlette.testclient import TestClient
 
 from service.core.space import Space
 from service.engine.jobs import Jobs
-from service.errors import TryAgain
+from service.engine.search import Search
+from service.errors import NotFound, Refused, TryAgain
 from service.ledger import workers
 from service.ledger.database import Ledger, sqlite_url
+from service.ports import Embedder
 from service.web.app import create_app
 from service.web.services import Services
 from tests.engine.world import World
@@ -97,6 +99,34 @@ def test_a_passing_condition_says_so(world: World, reason: str, status: int, ret
         response = client.post("/v1/jobs", json={"source": {"type": "library"}})
     assert (response.status_code, response.json()["code"]) == (status, reason)
     assert response.headers.get("retry-after") == retry
+
+
+@pytest.mark.parametrize(
+    "error", [Refused("There is no model: build it."), NotFound("model", "x"), PermissionError(13, "x")]
+)
+def test_without_a_model_a_job_is_not_refused_but_cannot_be_made_yet(world: World, error: Exception) -> None:
+    def space() -> tuple[Space, str]:
+        raise error
+
+    jobs = Jobs(world.ledger, world.settings, space)
+    with TestClient(create_app(services_of(world, jobs=jobs))) as client:
+        response = client.post("/v1/jobs", json={"source": {"type": "library"}})
+    assert (response.status_code, response.json()["code"]) == (503, "not_ready")
+    assert response.json()["detail"] == str(error)
+    assert int(response.headers["retry-after"]) >= 1
+
+
+def test_without_a_model_a_text_cannot_be_searched_for_yet(world: World) -> None:
+    def no_model() -> Embedder:
+        raise Refused("There is no model: build it.")
+
+    world.write("a.txt", "alpha one")
+    world.run()
+    search = Search(world.ledger, world.settings, no_model)
+    with TestClient(create_app(services_of(world, make_search=lambda: search))) as client:
+        response = client.post("/v1/collections/docs/search", json={"text": "alpha"})
+    assert (response.status_code, response.json()["code"]) == (503, "not_ready")
+    assert "build it" in response.json()["detail"]
 
 
 def test_what_nobody_expected_is_a_problem_without_a_trace_of_the_inside(world: World) -> None:
