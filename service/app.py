@@ -186,6 +186,7 @@ def make_services(settings: Settings, ledger: Ledger, supervisor: "Supervisor") 
         library_roots=settings.service.library_roots,
         model_problem=problem,
         running=supervisor.running,
+        ingestion_enabled=settings.ingestion.enabled,
         requests_per_second=settings.service.requests_per_second,
     )
 

@@ -19,6 +19,7 @@ from service.options import (
     Limit,
     Workers,
     check_encoding,
+    check_question,
     one_document,
 )
 from service.pid1 import leave_to_child
@@ -191,6 +192,7 @@ def search(
     json: JsonFlag = False,
 ) -> None:
     """Find the chunks nearest to a question."""
+    check_question(query)
     from service import report
     from service.app import make_search
     from service.engine.search import Query

@@ -6,7 +6,15 @@ from typing import Annotated, Any
 
 import typer
 
-from service.bounds import CURSOR, MOST_DOCUMENTS, MOST_HITS, MOST_ID, MOST_LISTED, MOST_WORKERS
+from service.bounds import (
+    CURSOR,
+    MOST_CHARACTERS,
+    MOST_DOCUMENTS,
+    MOST_HITS,
+    MOST_ID,
+    MOST_LISTED,
+    MOST_WORKERS,
+)
 from service.errors import BadRequest
 
 
@@ -44,6 +52,12 @@ def check_encoding(arguments: Sequence[str]) -> None:
             argument.encode()
         except UnicodeEncodeError as error:
             raise BadRequest(f"{argument!r} is not UTF-8: give another name.") from error
+
+
+def check_question(text: str) -> None:
+    """Raise BadRequest for a question that REST would refuse too."""
+    if not text.strip() or len(text) > MOST_CHARACTERS:
+        raise BadRequest(f"The question is blank, or longer than {MOST_CHARACTERS} characters.")
 
 
 def one_document(id_or_key: str | None, key: str | None) -> dict[str, Any]:

@@ -75,10 +75,14 @@ class Measurements:
         return count
 
 
-def readiness(ledger: Ledger, settings: EngineSettings, model_problem: str) -> dict[str, Any]:
+def readiness(
+    ledger: Ledger, settings: EngineSettings, model_problem: str, enabled: bool = True
+) -> dict[str, Any]:
     """Whether disk, model and worker allow ingestion. Raises TryAgain when the ledger does not answer."""
     with _answering(ledger) as c:
         worker = _worker_problem(c)
+    if worker and not enabled:
+        worker = "ingestion is disabled: set ingestion.enabled = true"
     problems = {"disk": _disk_problem(settings), "model": model_problem, "worker": worker}
     return {
         "status": "ready",

@@ -50,9 +50,11 @@ class SearchQuery(_Body):
     where: dict[str, str] = {}
 
     @model_validator(mode="after")
-    def _one_of_both(self) -> Self:
+    def _asks_one_thing(self) -> Self:
         if (self.text is None) == (self.vector is None):
             raise ValueError("give either a text or a vector")
+        if self.text is not None and not self.text.strip():
+            raise ValueError("the text is blank")
         return self
 
 

@@ -83,6 +83,18 @@ def test_a_worker_is_alive_while_it_beats_or_holds_a_job(client: TestClient, wor
     assert not worker()
 
 
+def test_head_is_answered_as_get_is_without_a_body(client: TestClient) -> None:
+    for path in ("/livez", "/readyz"):
+        response = client.head(path)
+        assert (response.status_code, response.content) == (200, b"")
+
+
+def test_ingestion_that_is_switched_off_is_told_as_such(world: World) -> None:
+    with TestClient(create_app(services_of(world, ingestion_enabled=False))) as client:
+        worker = client.get("/readyz").json()["able_to_ingest"]["worker"]
+    assert worker == {"ok": False, "problem": "ingestion is disabled: set ingestion.enabled = true"}
+
+
 def test_the_version_is_told(client: TestClient) -> None:
     assert client.get("/v1/version").json() == {"name": "tidestone", "version": "1.2.3"}
 
