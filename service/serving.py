@@ -54,8 +54,9 @@ def listen(host: str, port: int) -> socket.socket:
     try:
         return socket.create_server((host, port), family=family, backlog=2048)
     except OSError as error:
+        why = str(error.strerror).partition(" (while")[0]  # the address, which we name ourselves
         raise Refused(
-            f"{host}:{port} cannot be listened on ({error.strerror}): end what does already, or choose another "
+            f"{host}:{port} cannot be listened on ({why}): end what listens there, or choose another "
             "(--host, --port, or service.host and service.port)."
         ) from error
 
