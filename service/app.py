@@ -180,7 +180,7 @@ def make_services(settings: Settings, ledger: Ledger, supervisor: "Supervisor") 
     def problem() -> str:
         try:
             path = model.get().path
-        except TidestoneError as error:
+        except (TidestoneError, OSError) as error:
             return str(error)
         return "" if path.exists() else f"{path} is gone"
 
@@ -191,6 +191,8 @@ def make_services(settings: Settings, ledger: Ledger, supervisor: "Supervisor") 
         library_roots=settings.service.library_roots,
         model_problem=problem,
         running=supervisor.running,
+        ingestion_enabled=settings.ingestion.enabled,
+        requests_per_second=settings.service.requests_per_second,
     )
 
 

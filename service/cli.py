@@ -9,6 +9,19 @@ import typer
 
 from service.console import say, show, show_facts
 from service.errors import BadRequest, TidestoneError
+from service.options import (
+    BatchSize,
+    Collection,
+    Cursor,
+    Hits,
+    JobName,
+    JsonFlag,
+    Limit,
+    Workers,
+    check_encoding,
+    check_question,
+    one_document,
+)
 from service.pid1 import leave_to_child
 from service.session import ask, load_settings, open_jobs, working_settings
 
@@ -22,16 +35,12 @@ app = typer.Typer(
 models = typer.Typer(help="The embedding model.", no_args_is_help=True)
 app.add_typer(models, name="model")
 
-JsonFlag = Annotated[bool, typer.Option("--json", help="Print JSON on stdout.")]
-Collection = Annotated[str, typer.Option("--collection", "-c", help="The collection's name.")]
-Limit = Annotated[int, typer.Option("--limit", "-n", min=1, help="At most so many.")]
-JobName = Annotated[str | None, typer.Argument(help="The job's id; may be left out where only one fits.")]
-
 
 def main() -> None:
     """Run a command: exit 2 for a wrong request, 1 for every other error, each with one line on stderr."""
     leave_to_child()
     try:
+        check_encoding(sys.argv)
         app()
     except TidestoneError as error:
         say(f"tidestone: {error}")
@@ -67,8 +76,8 @@ def ingest(
     path: Annotated[Path, typer.Argument(help="The folder to ingest.")],
     collection: Collection = "default",
     root: Annotated[str | None, typer.Option(help="The name that the documents' keys begin with.")] = None,
-    batch_size: Annotated[int | None, typer.Option(min=1, help="Documents in one checkpoint.")] = None,
-    workers: Annotated[int | None, typer.Option(min=1, help="Documents parsed at once.")] = None,
+    batch_size: BatchSize = None,
+    workers: Workers = None,
     fresh: Annotated[bool, typer.Option("--fresh", help="Do everything again.")] = False,
     resume: Annotated[
         bool, typer.Option("--resume", help="Go on with an unfinished job as ordered.")
@@ -144,9 +153,10 @@ def retry(job: JobName = None, json: JsonFlag = False) -> None:
 
 @app.command()
 def documents(
-    key: Annotated[
+    document: Annotated[
         str | None, typer.Argument(help="One document's key or id: show it with its chunks.")
     ] = None,
+    key: Annotated[str | None, typer.Option(help="One document's key, also where it is a number.")] = None,
     collection: Collection = "default",
     state: Annotated[
         Literal["indexed", "pending", "skipped", "failed", "container", "deleted"] | None,
@@ -154,17 +164,19 @@ def documents(
     ] = None,
     prefix: Annotated[str, typer.Option(help="Only keys that begin so.")] = "",
     limit: Limit = 100,
-    cursor: Annotated[str | None, typer.Option(help="`next` of the page before.")] = None,
+    cursor: Cursor = None,
     json: JsonFlag = False,
 ) -> None:
     """List documents, or show one: is my file in, and as what?"""
+    which = one_document(document, key)
+    if which and (state or prefix or cursor):
+        raise BadRequest("One document is named: leave --state, --prefix and --cursor out.")
     from service import report
     from service.engine import documents as cases
 
     with open_jobs() as jobs:
-        if key is not None:
-            number = int(key) if key.isdigit() else None
-            found = cases.get(jobs.ledger, jobs.settings, collection, doc_id=number, key=key)
+        if which:
+            found = cases.get(jobs.ledger, jobs.settings, collection, **which)
             show(found, report.show_document, json)
         else:
             wanted: dict[str, Any] = {"state": state, "prefix": prefix, "cursor": cursor, "limit": limit}
@@ -174,11 +186,12 @@ def documents(
 @app.command()
 def search(
     query: Annotated[str, typer.Argument(help="A question.")],
-    k: Annotated[int, typer.Option("-k", min=1, help="How many chunks.")] = 5,
+    k: Hits = 5,
     collection: Collection = "default",
     json: JsonFlag = False,
 ) -> None:
     """Find the chunks nearest to a question."""
+    check_question(query)
     from service import report
     from service.app import make_search
     from service.engine.search import Query

@@ -69,6 +69,10 @@ class DocumentFailed(TidestoneError):
         self.sha256 = sha256  # of the file's raw bytes, "" where it is not known
 
 
+class NotReady(TidestoneError):
+    """The installation lacks what the request needs: set that up, then ask the same again."""
+
+
 class TryAgain(TidestoneError):
     """A passing condition: the same call may succeed later."""
 

@@ -6,6 +6,8 @@ from typing import Annotated, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from service.bounds import MOST_DOCUMENTS, MOST_WORKERS
+
 AUTO: Final = "auto"
 
 Count = Annotated[int, Field(ge=1)]
@@ -34,6 +36,7 @@ class ServiceSection(BaseModel):
     host: str = "127.0.0.1"
     port: int = Field(default=8080, ge=0, le=65535)
     library_roots: Mapping[str, Path] = {}
+    requests_per_second: int = Field(default=200, ge=0, le=1_000_000)
     auto_resume: bool = False
     log_format: Literal["console", "json"] = "console"
 
@@ -44,8 +47,8 @@ class IngestionSection(BaseModel):
     model_config = _FROZEN
     enabled: bool = True
     checkpoint_dir: Path | None = None
-    batch_size: int = Field(default=100, ge=1, le=100_000)
-    workers: Count | Literal["auto"] = AUTO
+    batch_size: int = Field(default=100, ge=1, le=MOST_DOCUMENTS)
+    workers: Annotated[int, Field(ge=1, le=MOST_WORKERS)] | Literal["auto"] = AUTO
     commit_seconds: float = Field(default=30.0, gt=0)
     deletes: Literal["off", "safe"] = "safe"
     max_failures_ratio: float = Field(default=0.5, ge=0, le=1)

@@ -1,5 +1,6 @@
 """What config.toml and the environment say, read once, checked once, frozen."""
 
+import json
 import os
 import re
 import tomllib
@@ -94,6 +95,13 @@ _SECTIONS = {
     if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel)
 }
 KEYS = tuple(f"{section}.{key}" for section, fields in _SECTIONS.items() for key in fields)
+_EXAMPLES: dict[type, str] = {tuple: '["*.md"]', dict: '{"docs": "/srv/docs"}'}
+_AS_JSON = {
+    f"{section}.{key}": _EXAMPLES[type(field.default)]
+    for section, fields in _SECTIONS.items()
+    for key, field in fields.items()
+    if type(field.default) in _EXAMPLES
+}
 _PATHS = ("service.data_dir", "ingestion.checkpoint_dir", "embedding.model_path", "service.library_roots")
 
 
@@ -179,10 +187,23 @@ def _check_name(name: str) -> None:
     section, _, rest = name.removeprefix(PREFIX).lower().partition("__")
     key = rest.partition("__")[0] if section == "service" and rest.startswith("library_roots__") else rest
     if f"{section}.{key}" in KEYS:
+        if key == rest:
+            _check_json(name, f"{section}.{key}")
         return
     if "KUBERNETES_SERVICE_HOST" in os.environ and _SET_BY_KUBERNETES.fullmatch(name):
         return
     raise _unknown(name, "the environment", [variable_of(key) for key in KEYS])
+
+
+def _check_json(name: str, key: str) -> None:
+    """Raise BadRequest for a list or table that is not written as JSON: pydantic would name the section only."""
+    value = os.environ[name]
+    if key not in _AS_JSON or not value:
+        return
+    try:
+        json.loads(value)
+    except ValueError as error:
+        raise BadRequest(f"{name} has to be JSON, such as {_AS_JSON[key]!r}, not {value!r}.") from error
 
 
 def _unknown(name: str, where: str, known: Sequence[str]) -> BadRequest:

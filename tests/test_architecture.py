@@ -10,18 +10,19 @@ import pytest
 
 SERVICE = Path(__file__).parent.parent / "service"
 ROOMS = """
-errors failpoints children reader sections console logs pid1 migrations __init__ <-
+errors bounds failpoints children reader console logs pid1 migrations __init__ <-
 core <- errors
 ports <- core errors
 index <- core errors failpoints reader
 ledger <- core errors
 engine <- core ports errors failpoints index ledger reader
 sources parsers embedders <- core ports errors children
-web <- engine core errors
+web <- engine core errors bounds
+sections <- bounds
 settings <- errors sections
 supervisor <- engine ledger core errors
 app <- core ports errors engine ledger index sources parsers embedders web settings sections supervisor
-cli __main__ ingesting serving working follow session report <- everything
+cli __main__ ingesting serving working follow session report options <- everything
 """
 ROWS = [row.split("<-") for row in ROOMS.strip().splitlines()]
 MAY = {room: set(right.split()) for left, right in ROWS for room in left.split()}

@@ -22,6 +22,7 @@ from service.settings import load
 from tests.running import FROZEN_AFTER_A_COMMIT, REPOSITORY, Place, ended, frozen, newest_job
 
 DOCUMENTS = 20
+HUGE = "9" * 23  # more than the ledger's 64 bits
 
 
 @pytest.fixture
@@ -167,6 +168,28 @@ def test_verify_exits_1_when_a_byte_has_changed(place: Place) -> None:
         (("ingest", "nowhere"), 2, "not a folder"),
         (("ingest", "library", "-c", "Bad Name"), 2, "cannot name a collection"),
         (("search", "x", "-c", "none"), 1, "no collection 'none'"),
+        (("search", ""), 2, "blank"),
+        (("search", " \t"), 2, "blank"),
+        (("search", "x" * 100_001), 2, "100000"),
+        (("search", "x", "-k", "1001"), 2, "-k takes 1 to 1000"),
+        (("search", "x", "-k", "0"), 2, "-k takes 1 to 1000"),
+        (("ingest", "library", "--workers", "65"), 2, "--workers takes 1 to 64"),
+        (("ingest", "library", "--batch-size", "100001"), 2, "--batch-size takes 1 to 100000"),
+        (("ingest", "library", "--batch-size", HUGE), 2, "--batch-size takes 1 to 100000"),
+        (("status", "--limit", HUGE), 2, "--limit takes 1 to 1000"),
+        (("checkpoints", "--limit", "1001"), 2, "--limit takes 1 to 1000"),
+        (("documents", "-n", HUGE), 2, "--limit takes 1 to 1000"),
+        (("documents", "--cursor", HUGE), 2, "is not a cursor"),
+        (("documents", "--cursor", "²"), 2, "is not a cursor"),
+        (("documents", HUGE), 2, "--key"),
+        (("documents", "0"), 2, "--key"),
+        (("documents", "²"), 1, "no document '²'"),
+        (("documents", "999"), 1, "no document 999"),
+        (("documents", "--key", "1"), 1, "no document '1'"),
+        (("documents", "1", "--key", "1"), 2, "exclude each other"),
+        (("documents", "1", "--state", "failed"), 2, "leave --state"),
+        (("documents", "\udcff"), 2, "not UTF-8"),
+        (("ingest", "libr\udce4ry"), 2, "not UTF-8"),
     ],
 )
 def test_an_error_is_one_line_and_an_exit_code(
@@ -175,6 +198,11 @@ def test_an_error_is_one_line_and_an_exit_code(
     ended_with, out, err = here(*command)
     assert (ended_with, out, len(err.splitlines())) == (code, "", 1)
     assert said in err
+
+
+def test_a_document_whose_key_looks_like_an_id_is_found_by_its_key(here: Here) -> None:
+    by_id = here.ask("documents", "1")
+    assert here.ask("documents", "--key", by_id["key"]) == by_id
 
 
 def test_looking_makes_no_ledger_where_there_is_none(

@@ -91,8 +91,17 @@ def test_lists_and_tables_in_the_environment_are_json(folder: Path, monkeypatch:
     assert load().ingestion.include == ("*.md", "*.txt")
     assert load().service.library_roots == {"docs": folder / "x"}
     monkeypatch.setenv("TIDESTONE_INGESTION__INCLUDE", "*.md")
-    with pytest.raises(BadRequest, match="as JSON"):
+    with pytest.raises(BadRequest, match=r"TIDESTONE_INGESTION__INCLUDE.*'\[\"\*\.md\"\]'.*not '\*\.md'"):
         load()
+
+
+def test_a_table_in_the_environment_that_is_no_json_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TIDESTONE_SERVICE__LIBRARY_ROOTS", "/srv")
+    with pytest.raises(BadRequest, match=r"TIDESTONE_SERVICE__LIBRARY_ROOTS .*docs.*, not '/srv'"):
+        load()
+    monkeypatch.delenv("TIDESTONE_SERVICE__LIBRARY_ROOTS")
+    monkeypatch.setenv("TIDESTONE_SERVICE__LIBRARY_ROOTS__docs", "/srv")
+    assert load().service.library_roots == {"docs": Path("/srv")}
 
 
 @pytest.mark.parametrize(
@@ -151,6 +160,8 @@ def test_variables_that_kubernetes_sets_for_a_service_of_this_name_are_no_settin
     ("text", "told"),
     [
         ("[ingestion]\nbatch_size = 0", r"ingestion.batch_size \(config.toml\): .*, not 0"),
+        ("[ingestion]\nbatch_size = 100001", "ingestion.batch_size"),
+        ("[ingestion]\nworkers = 65", r"ingestion.workers \(config.toml\): .*, not 65"),
         ("[ingestion]\nworkers = 'many'", r"ingestion.workers \(config.toml\): .*, not 'many'"),
         ("[service]\nport = 70000", "service.port"),
         ("[service]\ndata_dir = 5", "service.data_dir"),

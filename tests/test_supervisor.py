@@ -1,13 +1,16 @@
 """The service and its worker as processes: deaths, restarts, orderly ends."""
 
 import os
+import re
 import signal
+import socket
 import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 
+import httpx2
 import pytest
 
 from service.app import make_jobs, open_ledger
@@ -66,6 +69,14 @@ def jobs(place: Place, monkeypatch: pytest.MonkeyPatch) -> Iterator[Jobs]:
 def job(place: Place, jobs: Jobs) -> str:
     """A queued job."""
     return str(jobs.create(Order("default", place.library, "library"))["id"])
+
+
+def served_at(service: "subprocess.Popen[str]") -> str:
+    """The URL that the service says it listens on."""
+    assert service.stderr is not None
+    told = re.search(r"serving on (\S+)", service.stderr.readline())
+    assert told is not None
+    return told[1]
 
 
 def _worker_of(service: "subprocess.Popen[str]") -> int:
@@ -144,6 +155,27 @@ def test_a_worker_that_dies_again_and_again_is_not_given_the_job_for_ever(
     assert _state(jobs, job, "interrupted", "succeeded") == "interrupted"
     assert "again and again" in jobs.get(job)["reason"]["message"]
     assert ended(service, signal.SIGTERM)[0] == 0
+
+
+def test_a_port_that_is_taken_is_an_error_that_says_so_and_starts_nothing(place: Place) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = str(taken.getsockname()[1])
+        done = place.run("serve", "--port", port)
+    assert (done.returncode, done.stdout, len(done.stderr.splitlines())) == (1, "", 1), done.stderr
+    assert f"127.0.0.1:{port}" in done.stderr
+    assert "--port" in done.stderr
+
+
+def test_an_open_stream_is_ended_properly_when_the_service_stops(place: Place, jobs: Jobs, job: str) -> None:
+    service = place.start("serve", "--no-worker")
+    url = served_at(service)
+    with httpx2.Client(timeout=10) as client, client.stream("GET", f"{url}/v1/jobs/{job}/events") as stream:
+        lines = stream.iter_lines()
+        assert next(lines) == "event: reset"
+        service.send_signal(signal.SIGTERM)
+        assert list(lines)[-1] == "", "the stream is whole, or reading it would raise"
+    code, _, err = ended(service)
+    assert (code, "[error" in err, "Traceback" in err) == (0, False, False), err
 
 
 def test_a_worker_of_its_own_stops_with_a_checkpoint_and_exit_0(place: Place, jobs: Jobs, job: str) -> None:

@@ -3,6 +3,7 @@
 import shutil
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
@@ -47,15 +48,15 @@ class Measurements:
     _quarantined: dict[str, tuple[int, int]] = field(default_factory=dict)  # id -> generation, documents
 
     def samples(self) -> list[Sample]:
-        """All samples, from one state of the ledger."""
-        with self.ledger.read() as c:
+        """All samples, from one state of the ledger. Raises TryAgain when it does not answer."""
+        with _answering(self.ledger) as c:
             return [
                 *_stored(metrics.everything(c)),
                 *_of_services(c),
                 *self._of_collections(c),
                 *_of_workers(c),
                 Sample("ingest_items_pending", gauges.pending_items(c)),
-                Sample("ingest_disk_free_bytes", shutil.disk_usage(self.settings.data_dir).free),
+                *_of_disk(self.settings),
             ]
 
     def _of_collections(self, c: Connection) -> Iterator[Sample]:
@@ -74,21 +75,45 @@ class Measurements:
         return count
 
 
-def readiness(ledger: Ledger, settings: EngineSettings, model_problem: str) -> dict[str, Any]:
+def readiness(
+    ledger: Ledger, settings: EngineSettings, model_problem: str, enabled: bool = True
+) -> dict[str, Any]:
     """Whether disk, model and worker allow ingestion. Raises TryAgain when the ledger does not answer."""
-    try:
-        with ledger.read() as c:
-            worker = _worker_problem(c)
-    except SQLAlchemyError as error:
-        raise TryAgain("ledger_unavailable", type(error).__name__) from error
-    free = shutil.disk_usage(settings.data_dir).free
-    low = free < settings.min_free_bytes
-    disk = f"{free} bytes are free, {settings.min_free_bytes} are wanted" if low else ""
-    problems = {"disk": disk, "model": model_problem, "worker": worker}
+    with _answering(ledger) as c:
+        worker = _worker_problem(c)
+    if worker and not enabled:
+        worker = "ingestion is disabled: set ingestion.enabled = true"
+    problems = {"disk": _disk_problem(settings), "model": model_problem, "worker": worker}
     return {
         "status": "ready",
         "able_to_ingest": {name: {"ok": not text, "problem": text} for name, text in problems.items()},
     }
+
+
+@contextmanager
+def _answering(ledger: Ledger) -> Iterator[Connection]:
+    """A look at the ledger; whatever keeps it from answering, such as missing tables, is TryAgain."""
+    try:
+        with ledger.read() as c:
+            yield c
+    except SQLAlchemyError as error:
+        raise TryAgain("ledger_unavailable", type(error).__name__) from error
+
+
+def _disk_problem(settings: EngineSettings) -> str:
+    try:
+        free = shutil.disk_usage(settings.data_dir).free
+    except OSError as error:
+        return (
+            f"{settings.data_dir} cannot be looked at ({error.strerror}): mount it again, or correct data_dir"
+        )
+    low = free < settings.min_free_bytes
+    return f"{free} bytes are free, {settings.min_free_bytes} are wanted" if low else ""
+
+
+def _of_disk(settings: EngineSettings) -> Iterator[Sample]:
+    with suppress(OSError):  # a folder that is gone has no figure; /readyz says so
+        yield Sample("ingest_disk_free_bytes", shutil.disk_usage(settings.data_dir).free)
 
 
 def _worker_problem(c: Connection) -> str:

@@ -8,6 +8,7 @@ from fastapi import FastAPI
 from starlette.concurrency import run_in_threadpool
 
 from service.web import collections, documents, health, jobs, metrics, problems
+from service.web.limits import Limited
 from service.web.services import Services
 from service.web.shared import LEDGER_THREADS, Shared
 
@@ -33,6 +34,8 @@ def create_app(services: Services) -> FastAPI:
         generate_unique_id_function=lambda route: route.name,
     )
     app.state.shared = shared
+    if services.requests_per_second:
+        app.add_middleware(Limited, per_second=services.requests_per_second)
     problems.install(app)
     for room in (jobs, collections, documents, health, metrics):
         app.include_router(room.router)

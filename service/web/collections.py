@@ -8,12 +8,13 @@ from fastapi import APIRouter, Header, Response
 from starlette.concurrency import run_in_threadpool
 
 from service.engine import collections
+from service.errors import NotReady, Refused, SpaceMismatch
 from service.web import models
 from service.web.problems import documented
 from service.web.services import Services
 from service.web.shared import Cursor, Given, Limit, Shared, answer, unless_known
 
-router = APIRouter(prefix="/v1/collections", tags=["collections"], responses=documented(422, 503))
+router = APIRouter(prefix="/v1/collections", tags=["collections"], responses=documented(422, 429, 503))
 _KNOWN = documented(404)
 _UNCHANGED: dict[int | str, dict[str, Any]] = {304: {"description": "Unchanged"}}
 
@@ -61,7 +62,12 @@ async def verify(name: str, given: Given) -> Response:
 def _search(shared: Shared, name: str, body: models.SearchQuery) -> dict[str, Any]:
     from service.engine.search import Query  # loads FAISS: only a process that is asked to search does
 
-    return shared.search.get().search(name, Query(body.text, body.vector, body.k, body.where))
+    try:
+        return shared.search.get().search(name, Query(body.text, body.vector, body.k, body.where))
+    except SpaceMismatch:
+        raise
+    except Refused as error:  # beside another space, only a model that is not there or cannot be loaded
+        raise NotReady(str(error)) from error
 
 
 def _verify(services: Services, name: str) -> dict[str, Any]:

@@ -8,12 +8,13 @@ from fastapi import APIRouter, Path, Query, Response
 from starlette.concurrency import run_in_threadpool
 
 from service.engine import documents
+from service.errors import BadRequest
 from service.web import models
 from service.web.problems import documented
 from service.web.shared import Cursor, Given, Limit, Shared, answer
 
 router = APIRouter(
-    prefix="/v1/collections/{name}/documents", tags=["documents"], responses=documented(404, 422, 503)
+    prefix="/v1/collections/{name}/documents", tags=["documents"], responses=documented(404, 422, 429, 503)
 )
 DocId = Annotated[int, Path(ge=1, lt=1 << 63)]
 DocumentState = Literal["indexed", "pending", "skipped", "failed", "container", "deleted"]
@@ -29,8 +30,10 @@ async def list_documents(
     cursor: Cursor = None,
     limit: Limit = 100,
 ) -> Response:
-    """Documents by id; `prefix` is what their keys begin with. With `key`: that document."""
+    """Documents by id; `prefix` is what their keys begin with. With `key`: that document, and no other filter."""
     if key is not None:
+        if state or prefix or cursor:
+            raise BadRequest("`key` names one document: leave state, prefix and cursor out.")
         return await _one(given, name, key=key)
     page = partial(documents.listing, state=state, prefix=prefix, cursor=cursor, limit=limit)
     return answer(await run_in_threadpool(page, given.services.jobs.ledger, name))

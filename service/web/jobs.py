@@ -16,7 +16,7 @@ from service.web.services import Services
 from service.web.shared import Cursor, Given, Limit, answer, unless_known
 from service.web.streams import stream
 
-router = APIRouter(prefix="/v1/jobs", tags=["jobs"], responses=documented(422, 503))
+router = APIRouter(prefix="/v1/jobs", tags=["jobs"], responses=documented(422, 429, 503))
 _KNOWN = documented(404)
 _MOVES = documented(404, 409)
 ItemId = Annotated[int, Path(ge=1, lt=1 << 63)]

@@ -4,6 +4,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from service.bounds import MOST_CHARACTERS, MOST_DOCUMENTS, MOST_HITS, MOST_WORKERS
 from service.core.job import State
 
 Name = Annotated[str, Field(min_length=1, max_length=200)]
@@ -29,29 +30,31 @@ class JobOrder(_Body):
     mode: Literal["incremental", "fresh"] = "incremental"
     deletes: Literal["off", "safe", "confirmed"] | None = None  # as configured
     deletes_digest: Annotated[str, Field(max_length=64)] = ""
-    batch_size: Annotated[int, Field(ge=1, le=100_000)] | None = None
-    workers: Annotated[int, Field(ge=1, le=1024)] | None = None
+    batch_size: Annotated[int, Field(ge=1, le=MOST_DOCUMENTS)] | None = None
+    workers: Annotated[int, Field(ge=1, le=MOST_WORKERS)] | None = None
     start_paused: bool = False
 
     @model_validator(mode="after")
     def _confirmation_names_what_it_confirms(self) -> Self:
-        if self.deletes == "confirmed" and not self.deletes_digest:
-            raise ValueError("deletes = confirmed needs the deletes_digest of the job that withheld them")
+        if (self.deletes == "confirmed") != bool(self.deletes_digest):
+            raise ValueError("deletes = confirmed and the deletes_digest, as the job told it, go together")
         return self
 
 
 class SearchQuery(_Body):
     """A text, or a vector of the collection's space; `where`: metadata values that a document must have."""
 
-    text: Annotated[str, Field(min_length=1, max_length=100_000)] | None = None
+    text: Annotated[str, Field(min_length=1, max_length=MOST_CHARACTERS)] | None = None
     vector: Annotated[list[float], Field(min_length=1, max_length=65_536)] | None = None
-    k: Annotated[int, Field(ge=1, le=1000)] = 10
+    k: Annotated[int, Field(ge=1, le=MOST_HITS)] = 10
     where: dict[str, str] = {}
 
     @model_validator(mode="after")
-    def _one_of_both(self) -> Self:
+    def _asks_one_thing(self) -> Self:
         if (self.text is None) == (self.vector is None):
             raise ValueError("give either a text or a vector")
+        if self.text is not None and not self.text.strip():
+            raise ValueError("the text is blank")
         return self
 
 

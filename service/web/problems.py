@@ -14,6 +14,7 @@ from service import errors
 
 MEDIA_TYPE = "application/problem+json"
 RETRY_AFTER_SECONDS = 1
+SET_UP_SECONDS = 60  # for what a person has to do first
 
 STATUSES: dict[type[errors.TidestoneError], tuple[int, str]] = {  # the nearest base class counts
     errors.NotFound: (404, "not_found"),
@@ -23,11 +24,15 @@ STATUSES: dict[type[errors.TidestoneError], tuple[int, str]] = {  # the nearest 
     errors.Conflict: (409, "conflict"),
     errors.SpaceMismatch: (409, "space_mismatch"),
     errors.Refused: (409, "refused"),
+    errors.NotReady: (503, "not_ready"),
     errors.TryAgain: (503, "try_again"),
     errors.Stopped: (503, "stopping"),
     errors.Corrupt: (500, "damaged"),
     errors.TidestoneError: (500, "error"),
 }
+
+
+_RETRY_AFTER = {"Retry-After": {"description": "Seconds to wait.", "schema": {"type": "integer"}}}
 
 
 class Problem(BaseModel):
@@ -45,9 +50,13 @@ class Problem(BaseModel):
 
 def documented(*statuses: int) -> dict[int | str, dict[str, Any]]:
     """The OpenAPI description of these refusals."""
-    schema = Problem.model_json_schema()
+    content = {MEDIA_TYPE: {"schema": Problem.model_json_schema()}}
     return {
-        status: {"description": HTTPStatus(status).phrase, "content": {MEDIA_TYPE: {"schema": schema}}}
+        status: {
+            "description": HTTPStatus(status).phrase,
+            "content": content,
+            **({"headers": _RETRY_AFTER} if status in (429, 503) else {}),
+        }
         for status in statuses
     }
 
@@ -76,7 +85,8 @@ async def _refuse(_: Request, error: Exception) -> JSONResponse:
         status, code = (507 if error.reason == "disk_low" else 503), error.reason
     response = problem(status, code, str(error), **more)
     if status == 503:
-        response.headers["Retry-After"] = str(RETRY_AFTER_SECONDS)
+        seconds = SET_UP_SECONDS if isinstance(error, errors.NotReady) else RETRY_AFTER_SECONDS
+        response.headers["Retry-After"] = str(seconds)
     return response
 
 
@@ -88,10 +98,12 @@ async def _invalid(_: Request, error: Exception) -> JSONResponse:
 
 
 async def _http(_: Request, error: Exception) -> JSONResponse:
-    """What the framework refuses: no such route, no such method."""
+    """What the framework refuses: no such route, no such method, a body that is not even text."""
     status, detail, headers = 500, "", None
     if isinstance(error, HTTPException):
         status, detail, headers = error.status_code, str(error.detail), error.headers
+    if status == 400:  # every other bad body is a 422, and clients should not have to know the difference
+        return problem(422, "bad_request", "body: not JSON in UTF-8, or nested too deeply")
     response = problem(status, HTTPStatus(status).name.lower(), detail)
     response.headers.update(headers or {})
     return response

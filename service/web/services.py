@@ -25,5 +25,7 @@ class Services:
     version: str  # of Tidestone
     library_roots: Mapping[str, Path] = field(default_factory=dict)  # name -> absolute path; none: any path
     model_problem: Callable[[], str] = _no_problem  # why nothing can be embedded, "" if it can; cheap
+    ingestion_enabled: bool = True  # where it is not, nobody starts a worker
+    requests_per_second: int = 0  # that an address may make; 0: any number
     running: Callable[[], AbstractAsyncContextManager[None]] = nullcontext  # entered at start, left at stop
     build: Mapping[str, str] = field(default_factory=dict)  # further labels of ingest_build_info

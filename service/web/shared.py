@@ -1,7 +1,7 @@
 """What the requests of one application share."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Annotated, Any
 
 from anyio import CapacityLimiter
@@ -9,8 +9,11 @@ from fastapi import Depends, Query, Request, Response
 from fastapi.responses import JSONResponse
 from prometheus_client import CollectorRegistry
 
+from service.bounds import CURSOR, MOST_LISTED
+from service.core.space import Space
 from service.engine import collections
 from service.engine.once import Once
+from service.errors import NotReady, TidestoneError, TryAgain
 from service.web.collector import make_registry
 from service.web.services import Services
 from service.web.snapshots import Snapshot, Snapshots
@@ -38,6 +41,7 @@ class Shared:
     @classmethod
     def of(cls, services: Services) -> "Shared":
         """For a new application."""
+        services = replace(services, jobs=replace(services.jobs, space=_or_not_ready(services.jobs.space)))
         ledger = services.jobs.ledger
         return cls(
             services,
@@ -57,9 +61,23 @@ async def _shared(request: Request) -> Shared:
     return shared
 
 
+def _or_not_ready(space: Callable[[], tuple[Space, str]]) -> Callable[[], tuple[Space, str]]:
+    """A model that cannot be used is no answer to the request, which is right and may be repeated."""
+
+    def look() -> tuple[Space, str]:
+        try:
+            return space()
+        except TryAgain:
+            raise
+        except (TidestoneError, OSError) as error:
+            raise NotReady(str(error)) from error
+
+    return look
+
+
 Given = Annotated[Shared, Depends(_shared)]
-Cursor = Annotated[str | None, Query(pattern="^[0-9]{1,18}$", description="`next` of the page before")]
-Limit = Annotated[int, Query(ge=1, le=1000)]
+Cursor = Annotated[str | None, Query(pattern=f"^{CURSOR}$", description="`next` of the page before")]
+Limit = Annotated[int, Query(ge=1, le=MOST_LISTED)]
 
 
 def answer(value: Mapping[str, Any], status: int = 200, headers: Mapping[str, str] | None = None) -> Response:

@@ -1,11 +1,11 @@
 """A job's life as server-sent events."""
 
-import asyncio
 import json
 import re
 from collections.abc import AsyncIterator, Mapping
 from typing import Any
 
+import anyio
 from fastapi import Response
 from sse_starlette import EventSourceResponse, ServerSentEvent
 from starlette.concurrency import run_in_threadpool
@@ -16,6 +16,7 @@ from service.web.snapshots import Snapshot, Snapshots
 
 HEARTBEAT_SECONDS = 15.0  # below the idle limits of common proxies
 LOOK_SECONDS = 0.25
+GRACE_SECONDS = 1.0  # for a stream to end by itself when the service stops
 _VERSION = re.compile("[0-9]{1,18}")
 
 
@@ -25,11 +26,17 @@ async def stream(jobs: Jobs, snapshots: Snapshots, job_id: str, last_event_id: s
     now = await snapshots.get(job_id)
     if seen == now.value["version"] and _is_finished(now):
         return Response(status_code=204)
-    return EventSourceResponse(_follow(jobs, snapshots, job_id, seen), ping=HEARTBEAT_SECONDS)
+    stopping = anyio.Event()
+    return EventSourceResponse(
+        _follow(jobs, snapshots, job_id, seen, stopping),
+        ping=HEARTBEAT_SECONDS,
+        shutdown_event=stopping,
+        shutdown_grace_period=GRACE_SECONDS,
+    )
 
 
 async def _follow(
-    jobs: Jobs, snapshots: Snapshots, job_id: str, seen: int | None
+    jobs: Jobs, snapshots: Snapshots, job_id: str, seen: int | None, stopping: anyio.Event
 ) -> AsyncIterator[ServerSentEvent]:
     """Events up to the version of a snapshot, then the snapshot, so that ids never go back."""
     shown = None
@@ -41,9 +48,10 @@ async def _follow(
                 yield event
             yield ServerSentEvent(now.body.decode(), event="snapshot", id=str(version))
             seen = shown = version
-        if _is_finished(now):
-            return
-        await asyncio.sleep(LOOK_SECONDS)
+        if _is_finished(now) or stopping.is_set():
+            return  # a stream that is cut off instead looks like an error, to the client and in the log
+        with anyio.move_on_after(LOOK_SECONDS):
+            await stopping.wait()
 
 
 async def _missed(jobs: Jobs, job_id: str, seen: int | None, version: int) -> AsyncIterator[ServerSentEvent]:

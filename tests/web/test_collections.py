@@ -66,6 +66,13 @@ def test_is_my_file_in_and_as_what(client: TestClient) -> None:
 
 
 @pytest.mark.usefixtures("filled")
+def test_one_document_by_key_cannot_be_filtered_too(client: TestClient) -> None:
+    for other in ("state=failed", "prefix=library/", "cursor=1"):
+        response = client.get(f"{DOCS}/documents?key=library/a.txt&{other}")
+        assert (response.status_code, response.json()["code"]) == (422, "bad_request"), other
+
+
+@pytest.mark.usefixtures("filled")
 def test_documents_are_filtered_and_paged(client: TestClient) -> None:
     def keys(query: str) -> list[str]:
         return [d["key"] for d in client.get(f"{DOCS}/documents?{query}").json()["documents"]]
@@ -108,6 +115,9 @@ def test_a_query_that_cannot_be_answered_is_422(client: TestClient) -> None:
         b'{"vector": [1, 2, 3]}',
         b'{"vector": [NaN]}',
         b'{"text": ""}',
+        b'{"text": " "}',
+        b'{"text": "\\u2003\\n"}',
+        b'{"text": "' + b"x" * 100_001 + b'"}',
         b'{"text": "a", "k": 0}',
         b'{"text": "a", "where": {"n": 1}}',
         b'{"text": "a", "extra": 1}',

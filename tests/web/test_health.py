@@ -11,9 +11,11 @@ from starlette.testclient import TestClient
 
 from service.core.space import Space
 from service.engine.jobs import Jobs
-from service.errors import TryAgain
+from service.engine.search import Search
+from service.errors import NotFound, Refused, TryAgain
 from service.ledger import workers
 from service.ledger.database import Ledger, sqlite_url
+from service.ports import Embedder
 from service.web.app import create_app
 from service.web.services import Services
 from tests.engine.world import World
@@ -28,6 +30,8 @@ def test_a_ledger_that_does_not_answer_is_not_ready_but_alive(world: World, tmp_
         assert (response.status_code, response.json()["code"]) == (503, "ledger_unavailable")
         assert response.headers["retry-after"] == "1"
         assert client.get("/livez").status_code == 200
+        response = client.get("/metrics")
+        assert (response.status_code, response.json()["code"]) == (503, "ledger_unavailable")
     broken.close()
 
 
@@ -43,6 +47,20 @@ def test_what_keeps_from_ingesting_is_told_and_no_reason_to_be_unready(world: Wo
             "worker": False,
         }
         assert all(field["problem"] for field in able.values())
+
+
+def test_a_data_folder_that_is_gone_is_told_and_no_error(world: World, tmp_path: Path) -> None:
+    world.configure(data_dir=tmp_path / "gone")
+    with TestClient(create_app(services_of(world))) as client:
+        response = client.get("/readyz")
+        disk = response.json()["able_to_ingest"]["disk"]
+        assert (response.status_code, disk["ok"]) == (200, False)
+        assert str(tmp_path / "gone") in disk["problem"]
+        assert "mount" in disk["problem"]
+        metrics = client.get("/metrics")
+        assert metrics.status_code == 200
+        assert "ingest_items_pending 0.0" in metrics.text
+        assert "ingest_disk_free_bytes" not in metrics.text
 
 
 def test_a_worker_is_alive_while_it_beats_or_holds_a_job(client: TestClient, world: World) -> None:
@@ -65,6 +83,18 @@ def test_a_worker_is_alive_while_it_beats_or_holds_a_job(client: TestClient, wor
     assert not worker()
 
 
+def test_head_is_answered_as_get_is_without_a_body(client: TestClient) -> None:
+    for path in ("/livez", "/readyz"):
+        response = client.head(path)
+        assert (response.status_code, response.content) == (200, b"")
+
+
+def test_ingestion_that_is_switched_off_is_told_as_such(world: World) -> None:
+    with TestClient(create_app(services_of(world, ingestion_enabled=False))) as client:
+        worker = client.get("/readyz").json()["able_to_ingest"]["worker"]
+    assert worker == {"ok": False, "problem": "ingestion is disabled: set ingestion.enabled = true"}
+
+
 def test_the_version_is_told(client: TestClient) -> None:
     assert client.get("/v1/version").json() == {"name": "tidestone", "version": "1.2.3"}
 
@@ -81,6 +111,34 @@ def test_a_passing_condition_says_so(world: World, reason: str, status: int, ret
         response = client.post("/v1/jobs", json={"source": {"type": "library"}})
     assert (response.status_code, response.json()["code"]) == (status, reason)
     assert response.headers.get("retry-after") == retry
+
+
+@pytest.mark.parametrize(
+    "error", [Refused("There is no model: build it."), NotFound("model", "x"), PermissionError(13, "x")]
+)
+def test_without_a_model_a_job_is_not_refused_but_cannot_be_made_yet(world: World, error: Exception) -> None:
+    def space() -> tuple[Space, str]:
+        raise error
+
+    jobs = Jobs(world.ledger, world.settings, space)
+    with TestClient(create_app(services_of(world, jobs=jobs))) as client:
+        response = client.post("/v1/jobs", json={"source": {"type": "library"}})
+    assert (response.status_code, response.json()["code"]) == (503, "not_ready")
+    assert response.json()["detail"] == str(error)
+    assert int(response.headers["retry-after"]) >= 1
+
+
+def test_without_a_model_a_text_cannot_be_searched_for_yet(world: World) -> None:
+    def no_model() -> Embedder:
+        raise Refused("There is no model: build it.")
+
+    world.write("a.txt", "alpha one")
+    world.run()
+    search = Search(world.ledger, world.settings, no_model)
+    with TestClient(create_app(services_of(world, make_search=lambda: search))) as client:
+        response = client.post("/v1/collections/docs/search", json={"text": "alpha"})
+    assert (response.status_code, response.json()["code"]) == (503, "not_ready")
+    assert "build it" in response.json()["detail"]
 
 
 def test_what_nobody_expected_is_a_problem_without_a_trace_of_the_inside(world: World) -> None:
@@ -105,6 +163,8 @@ def test_every_route_documents_its_answers_and_its_refusals(services: Services) 
             for status, response in operation["responses"].items():
                 if int(status) >= 400:
                     assert list(response["content"]) == ["application/problem+json"], (method, path, status)
+            if path.startswith("/v1/"):
+                assert "Retry-After" in operation["responses"]["429"]["headers"], (method, path)
             if "{" in path:
                 assert "404" in operation["responses"], (method, path)
     assert len(ids) == len(set(ids))

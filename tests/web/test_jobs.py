@@ -157,7 +157,11 @@ BAD_ORDERS: list[dict[str, Any]] = [
     {**ORDER, "source": {"type": "library", "unknown": 1}},
     {**ORDER, "mode": "sideways"},
     {**ORDER, "deletes": "confirmed"},
+    {**ORDER, "deletes": "safe", "deletes_digest": "abc"},
+    {**ORDER, "deletes_digest": "abc"},
     {**ORDER, "batch_size": 0},
+    {**ORDER, "batch_size": 100_001},
+    {**ORDER, "workers": 65},
     {**ORDER, "batch_size": "7"},
     {**ORDER, "start_paused": "yes"},
     {**ORDER, "collection": "../elsewhere"},
@@ -181,6 +185,14 @@ def test_half_a_character_in_a_body_is_bad_input_not_an_error(client: TestClient
     body = b'{"source": {"type": "library", "path": "\\ud800"}}'
     response = client.post("/v1/jobs", content=body, headers={"Content-Type": "application/json"})
     assert response.status_code == 422
+
+
+def test_a_body_that_cannot_be_read_is_refused_like_every_bad_body(client: TestClient) -> None:
+    for body in (b'{"collection": "\xff"}', b"[" * 100_000, b'{"source": ' * 5_000, b"", b"nothing"):
+        response = client.post("/v1/jobs", content=body, headers={"Content-Type": "application/json"})
+        assert (response.status_code, response.json()["code"]) == (422, "bad_request"), body[:20]
+        assert response.headers["content-type"] == "application/problem+json"
+        assert "body" in response.json()["detail"]
 
 
 def test_a_known_version_is_answered_with_304_until_the_job_changes(client: TestClient) -> None:
