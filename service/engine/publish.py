@@ -23,7 +23,7 @@ def publish(ledger: Ledger, lease: Lease, state: CollectionState) -> bool:
     except TryAgain:
         state.publish_failed = True
         return False
-    state.publish_failed = False
+    state.published, state.publish_failed = state.generation, False
     with ledger.write() as c:
         lease.hold(c)
         collections.change(c, state.id, published_generation=state.generation)

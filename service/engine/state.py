@@ -55,6 +55,7 @@ class CollectionState:
     documents: int
     segments: list[Segment]
     parent: Parent | None  # the newest commit record
+    published: int = 0  # the newest generation that this holder has seen published
     publish_failed: bool = False  # at the last try
     _open: dict[int, ChunkFile] = field(default_factory=dict)
 

@@ -124,7 +124,8 @@ class Tenure:
     def _publish_for_certain(self, ingest: Ingest) -> None:
         """Success is recorded last: not before readers can see it."""
         said = False
-        while self._state.generation and not publish(self._tools.ledger, self._lease, self._state):
+        state = self._state
+        while state.published < state.generation and not publish(self._tools.ledger, self._lease, state):
             if not said:
                 with self._tools.ledger.write() as c:
                     reason = {

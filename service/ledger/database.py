@@ -31,6 +31,9 @@ class Ledger:
     def __init__(self, url: str, engine: Engine) -> None:
         self.url = url
         self._engine = engine
+        file = engine.url.database if engine.dialect.name == "sqlite" else None
+        self._file = Path(file) if file else None
+        self._inode: int | None = None
 
     @classmethod
     def open(cls, url: str) -> "Ledger":
@@ -43,6 +46,7 @@ class Ledger:
     @contextmanager
     def read(self) -> Iterator[Connection]:
         """A transaction that sees one state of the ledger and writes nothing."""
+        self._require_same_file()
         with _translated(), self._engine.connect() as connection:
             yield connection
 
@@ -52,9 +56,23 @@ class Ledger:
 
         On SQLite the write lock is taken at the beginning, so a block never fails half-way for want of it.
         """
+        self._require_same_file()
         writing = self._engine.execution_options(writes=True)
         with _translated(), writing.begin() as connection:
             yield connection
+
+    def _require_same_file(self) -> None:
+        """SQLite goes on in a file that was deleted or moved away, and what it takes there is lost: a data folder that
+        is unmounted, or put back from a backup, under a running service."""
+        if self._file is None:
+            return
+        inode = self._file.stat().st_ino if self._file.exists() else None
+        self._inode = self._inode or inode
+        if inode != self._inode:
+            where = f"{self._file} is gone, or not the file that was opened"
+            raise TryAgain(
+                "ledger_unavailable", f"{where}: put it back, or start again with the one that is there"
+            )
 
     @property
     def engine(self) -> Engine:

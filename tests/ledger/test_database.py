@@ -91,3 +91,19 @@ def test_additions_of_many_threads_all_count(ledger: Ledger) -> None:
 def test_what_is_committed_is_on_the_disk(ledger: Ledger, pragma: str, value: object) -> None:
     with ledger.read() as c:
         assert c.exec_driver_sql(f"PRAGMA {pragma}").scalar() == value
+
+
+def test_a_ledger_that_was_moved_away_takes_nothing_more(ledger: Ledger, tmp_path: Path) -> None:
+    with ledger.write() as c:
+        metrics.add(c, "written")
+    file, aside = tmp_path / "tidestone.db", tmp_path / "aside.db"
+    file.rename(aside)
+    for replaced in (False, True):
+        if replaced:
+            file.write_bytes(aside.read_bytes())
+        for transaction in (ledger.read, ledger.write):
+            with pytest.raises(TryAgain, match="put it back") as caught, transaction():
+                pass
+            assert caught.value.reason == "ledger_unavailable"
+    aside.replace(file)
+    assert value_of(ledger, "written") == 1
