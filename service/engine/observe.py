@@ -5,7 +5,7 @@ from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
 from sqlalchemy import Connection
@@ -14,11 +14,11 @@ from sqlalchemy.exc import SQLAlchemyError
 from service.core.job import State
 from service.engine import views
 from service.engine.settings import EngineSettings
+from service.engine.waiting import working
 from service.errors import TryAgain
 from service.ledger import collections, gauges, jobs, metrics, segments, workers
 from service.ledger.database import AnyRow, Ledger
 
-SILENT_SECONDS = 60.0  # after which a worker that holds no job does not count as alive
 # One job stands for its service: the first of these that there is, else the newest of those that are finished.
 _LIVELIEST = (
     State.RUNNING,
@@ -117,11 +117,10 @@ def _of_disk(settings: EngineSettings) -> Iterator[Sample]:
 
 
 def _worker_problem(c: Connection) -> str:
-    """Why nothing is being worked on; a worker that holds a job is judged by its lease, not here."""
-    alive, held = workers.alive(c), {job.worker_id for job in jobs.held(c)}
-    if any(row.id in held or _age_seconds(row.beat_at) < SILENT_SECONDS for row in alive):
+    """Why nothing is being worked on."""
+    if working(c):
         return ""
-    return "no worker has given a sign of life of late" if alive else "no worker is running"
+    return "no worker has given a sign of life of late" if workers.alive(c) else "no worker is running"
 
 
 def _stored(rows: Sequence[AnyRow]) -> Iterator[Sample]:
@@ -198,7 +197,3 @@ def _of_workers(c: Connection) -> Iterator[Sample]:
 
 def _seconds(at: str) -> float:
     return datetime.fromisoformat(at).timestamp()
-
-
-def _age_seconds(at: str) -> float:
-    return (datetime.now(UTC) - datetime.fromisoformat(at)).total_seconds()

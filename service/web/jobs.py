@@ -10,6 +10,7 @@ from starlette.concurrency import run_in_threadpool
 from service.core.job import State, Verb
 from service.engine.jobs import Order
 from service.engine.roots import resolve
+from service.errors import NotReady
 from service.web import models
 from service.web.problems import documented
 from service.web.services import Services
@@ -129,6 +130,8 @@ async def job_events(
 def _create(services: Services, body: models.JobOrder, sent: bytes, idempotency_key: str) -> dict[str, Any]:
     if idempotency_key and (first := services.jobs.answered(idempotency_key, sent)):
         return first
+    if not services.ingestion_enabled:
+        raise NotReady("Nothing is ingested here: ingestion.enabled is false.")
     where = resolve(services.library_roots, body.source.root, body.source.path)
     options = body.model_dump(exclude={"source"})
     return services.jobs.create(

@@ -133,6 +133,13 @@ def test_a_folder_inside_a_root_is_a_part_of_it(client: TestClient, world: World
     assert world.contents() == world.expected()
 
 
+def test_a_service_that_does_not_ingest_takes_no_job(world: World) -> None:
+    with TestClient(create_app(services_of(world, ingestion_enabled=False))) as client:
+        response = client.post("/v1/jobs", json=ORDER)
+    assert (response.status_code, response.json()["code"]) == (503, "not_ready")
+    assert "ingestion.enabled" in response.json()["detail"]
+
+
 def test_a_full_disk_takes_no_job(client: TestClient, monkeypatch: pytest.MonkeyPatch) -> None:
     def full(_: object) -> None:
         raise TryAgain("disk_low", "1 byte is free")
