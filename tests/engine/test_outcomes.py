@@ -7,7 +7,7 @@ import pytest
 
 from service.core import pace
 from service.core.job import Verb
-from service.errors import BadRequest, Conflict, IllegalMove, NotFound, SpaceMismatch, TryAgain
+from service.errors import BadRequest, Conflict, IllegalMove, NotFound, SpaceMismatch, TryAgain, Unavailable
 from service.ledger import items
 from service.ports import FileTask
 from tests.engine.holding import newest
@@ -176,12 +176,12 @@ def test_a_job_whose_failures_are_accepted_one_by_one_has_succeeded(world: World
 def test_a_pending_item_that_is_skipped_is_not_begun(world: World) -> None:
     for n in range(4):
         world.write(f"x{n}.txt", f"document number {n}")
-    world.preparer.before = lambda task: world.jobs.ask(newest(world)["id"], Verb.PAUSE) and None
+    world.preparer.before = raising(Unavailable("parser_start", "not now"), 1)
     job = world.run()
-    world.preparer.before = lambda _: None
     pending = world.jobs.items(job["id"], "pending")["items"]
     world.jobs.skip_item(job["id"], pending[0]["id"])
-    job = world.resume(job["id"])
+    assert world.worker().take_one()
+    job = world.jobs.get(job["id"])
     assert (job["state"], job["progress"]["skipped"], job["progress"]["done"]) == ("succeeded", 1, 3)
     assert pending[0]["path"] not in {key.removeprefix("library/") for key, _, _ in world.contents()}
     done = world.jobs.items(job["id"], "done")["items"][0]
