@@ -115,8 +115,8 @@ def status(job: JobName = None, limit: Limit = 10, json: JsonFlag = False) -> No
     """Show a job, or all collections and the newest jobs."""
     from service import report
     from service.engine import collections
-    from service.engine.jobs import sweep
     from service.engine.lease import Observer
+    from service.engine.sweep import sweep
 
     with open_jobs() as jobs:
         sweep(jobs.ledger, Observer(), jobs.settings)  # a killed worker's job is not running any more

@@ -13,8 +13,9 @@ from typing import Any
 from service.app import make_jobs, open_ledger, open_tools
 from service.core.job import UNFINISHED, State, Verb
 from service.engine import collections
-from service.engine.jobs import Jobs, Order, sweep
+from service.engine.jobs import Jobs, Order
 from service.engine.roots import Location, resolve
+from service.engine.sweep import sweep
 from service.engine.worker import Worker
 from service.errors import BadRequest, Conflict, IllegalMove, NotFound, TryAgain
 from service.follow import Display, View, display

@@ -12,9 +12,9 @@ from uuid import uuid4
 
 from sqlalchemy.exc import SQLAlchemyError
 
-from service.engine.jobs import resume_interrupted, sweep, worker_lost
 from service.engine.lease import DEAD_SECONDS, Observer
 from service.engine.settings import EngineSettings
+from service.engine.sweep import resume_interrupted, sweep, worker_lost
 from service.errors import TryAgain
 from service.ledger import workers
 from service.ledger.database import Ledger

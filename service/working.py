@@ -14,8 +14,8 @@ from structlog.contextvars import bound_contextvars
 from service import __version__, failpoints
 from service.app import open_ledger, open_tools
 from service.children import die_with_parent
-from service.engine.jobs import sweep
 from service.engine.lease import Observer
+from service.engine.sweep import sweep
 from service.engine.tools import Tools
 from service.engine.worker import Worker
 from service.errors import TryAgain

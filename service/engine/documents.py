@@ -3,8 +3,9 @@
 from typing import Any
 
 from service.engine import views
+from service.engine.cursors import number_of
 from service.engine.settings import EngineSettings
-from service.errors import BadRequest, NotFound
+from service.errors import NotFound
 from service.index.files import StoredFile, verify
 from service.ledger import collections, documents, segments
 from service.ledger.database import AnyRow, Ledger
@@ -20,13 +21,10 @@ def listing(
     limit: int = 100,
 ) -> dict[str, Any]:
     """A collection's documents by id, with the cursor of the next page. Raises NotFound, BadRequest."""
-    if cursor is not None and not cursor.isdigit():
-        raise BadRequest(f"{cursor!r} is not a cursor: take `next` from the page before.")
+    after = number_of(cursor) or 0
     with ledger.read() as c:
         collection = collections.by_name(c, name)
-        rows = documents.listing(
-            c, collection.id, state=state, prefix=prefix, after=int(cursor or 0), limit=limit
-        )
+        rows = documents.listing(c, collection.id, state=state, prefix=prefix, after=after, limit=limit)
     shown = [views.document_view(row) for row in rows]
     return {"documents": shown, "next": str(rows[-1].doc_id) if len(rows) == limit else None}
 

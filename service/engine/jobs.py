@@ -1,7 +1,6 @@
-"""Use cases of jobs: create, ask, look, settle those whose worker is gone."""
+"""Use cases of jobs: create, ask, look."""
 
 import hashlib
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -10,20 +9,18 @@ from typing import Any
 
 from sqlalchemy import Connection
 
-from service.core.job import Fact, State, Verb
+from service.core.job import State, Verb
 from service.core.space import Space
 from service.engine import collections as collection_cases
 from service.engine import views
-from service.engine.lease import BEAT_SECONDS, Observer
+from service.engine.cursors import number_of
 from service.engine.room import require_room
 from service.engine.settings import EngineSettings
-from service.engine.waiting import explain
-from service.errors import BadRequest, Conflict, IllegalMove, TryAgain
-from service.ledger import collections, events, idempotency, items, jobs, leases, segments
+from service.errors import BadRequest, Conflict, IllegalMove
+from service.ledger import collections, events, idempotency, items, jobs, segments
 from service.ledger.database import AnyRow, Ledger
 
 IDEMPOTENCY_HOURS = 24
-MOST_LOSSES = 3
 _ITEM_VERBS = {"failed": ["retry", "skip"], "pending": ["skip"]}
 
 
@@ -119,7 +116,7 @@ class Jobs:
         limit: int = 50,
     ) -> dict[str, Any]:
         """Jobs, newest first, with the cursor of the next page."""
-        before = _number(cursor)
+        before = number_of(cursor)
         with self.ledger.read() as c:
             rows = jobs.listing(c, state=state, collection=collection, before=before, limit=limit)
             shown = [views.job_view(c, row) for row in rows]
@@ -131,7 +128,7 @@ class Jobs:
         """A job's work items in order, with the cursor of the next page."""
         with self.ledger.read() as c:
             jobs.get(c, job_id)
-            rows = items.listing(c, job_id, state, _number(cursor) or 0, limit)
+            rows = items.listing(c, job_id, state, number_of(cursor) or 0, limit)
         shown = [views.item_view(row) for row in rows]
         return {"items": shown, "next": str(rows[-1].id) if len(rows) == limit else None}
 
@@ -174,7 +171,7 @@ class Jobs:
         with self.ledger.read() as c:
             row = jobs.get(c, job_id)
             points = segments.list_checkpoints(
-                c, row.collection_id, job_id=job_id, before=_number(cursor), limit=limit
+                c, row.collection_id, job_id=job_id, before=number_of(cursor), limit=limit
             )
         shown = [views.checkpoint_view(point) for point in points]
         return {"checkpoints": shown, "next": str(points[-1].generation) if len(points) == limit else None}
@@ -187,85 +184,6 @@ class Jobs:
             rows = events.since(c, job_id, after_version)
         complete = oldest is not None and oldest <= after_version + 1
         return complete, [views.event_view(row) for row in rows]
-
-
-def sweep(ledger: Ledger, observer: Observer, settings: EngineSettings, supervised: str = "") -> int:
-    """Settle jobs whose worker is dead, and say why others wait; any long-lived process may do it, often.
-
-    Returns how many were settled.
-
-    Of a `supervised` worker's death its supervisor hears (see `worker_lost`): the free lock settles nothing then.
-    Its silence does, since it may be frozen.
-    """
-    explain(ledger)
-    with ledger.read() as c:
-        held = jobs.held(c)
-    return sum(_settle_if_dead(ledger, observer, settings, job, job.worker_id != supervised) for job in held)
-
-
-def worker_lost(ledger: Ledger, worker_id: str) -> None:
-    """A supervisor that lives on has seen its worker die: the job goes on, unless that has not helped so far."""
-    with ledger.write() as c:
-        for job in jobs.held(c):
-            if job.worker_id != worker_id or job.state == State.CANCELLING:
-                continue
-            if job.state == State.RUNNING and job.losses < MOST_LOSSES:
-                reason = {"code": "worker_lost", "message": "its worker ended; a new one takes over"}
-                jobs.apply(c, job, Fact.WORKER_LOST, losses=job.losses + 1, reason=reason, stage="")
-            else:
-                _interrupt(c, job, "worker_lost", "its worker ended again and again without a checkpoint")
-
-
-def resume_interrupted(ledger: Ledger) -> int:
-    """At service start with `auto_resume`: interrupted jobs, and only they, are queued. Returns how many."""
-    with ledger.write() as c:
-        interrupted = jobs.listing(c, state=State.INTERRUPTED, limit=10_000)
-        for job in interrupted:
-            jobs.apply(c, job, Fact.AUTO_RESUMED, reason=None, losses=0)
-    return len(interrupted)
-
-
-def _settle_if_dead(
-    ledger: Ledger, observer: Observer, settings: EngineSettings, job: AnyRow, by_lock: bool
-) -> bool:
-    folder = settings.folder(job.collection)
-    try:
-        with ledger.read() as c:  # most are alive, and looking takes a while: not under the write lock
-            if not _is_abandoned(c, observer, folder, job.id, by_lock):
-                return False
-        asked = time.monotonic()
-        with ledger.write() as c:
-            # Where we had to wait for the ledger, so had a worker with its beat: it goes first.
-            if time.monotonic() - asked > BEAT_SECONDS or not _is_abandoned(
-                c, observer, folder, job.id, by_lock
-            ):
-                return False
-            _fence(c, job)
-            message = "its worker is gone; resume to go on from the last checkpoint"
-            _interrupt(c, jobs.get(c, job.id), "worker_gone", message)
-            return True
-    except TryAgain:
-        return False
-
-
-def _is_abandoned(c: Connection, observer: Observer, folder: Path, job_id: str, by_lock: bool) -> bool:
-    job = jobs.get(c, job_id)
-    if job.state not in (State.RUNNING, State.PAUSING):
-        return False
-    lease = leases.read(c, job.collection_id)
-    return lease.job_id != job.id or observer.is_dead(c, job.collection_id, folder, by_lock)
-
-
-def _fence(c: Connection, job: AnyRow) -> None:
-    """A worker that was only frozen must not go on with a job that is settled."""
-    lease = leases.read(c, job.collection_id)
-    if lease.job_id == job.id:
-        leases.take(c, lease, holder="", job_id="", lock_host="")
-
-
-def _interrupt(c: Connection, job: AnyRow, code: str, message: str) -> None:
-    reason = None if job.state == State.PAUSING else {"code": code, "message": message}
-    jobs.apply(c, job, Fact.STOPPED, reason=reason, stage="")
 
 
 def _job_and_item(
@@ -306,11 +224,3 @@ def _source(c: Connection, collection_id: str, order: Order) -> AnyRow:
             f"give {order.path} a root name of its own (`root` in a request, --root on the command line)."
         )
     return collections.put_source(c, collection_id, "library", order.root, str(order.path))
-
-
-def _number(cursor: str | None) -> int | None:
-    if cursor is None:
-        return None
-    if not cursor.isdigit():
-        raise BadRequest(f"{cursor!r} is not a cursor: take `next` from the page before.")
-    return int(cursor)

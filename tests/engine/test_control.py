@@ -8,7 +8,7 @@ import pytest
 from service.core.job import Verb
 from service.engine import tenure
 from service.engine.commit import Committer
-from service.engine.jobs import resume_interrupted
+from service.engine.sweep import resume_interrupted
 from service.errors import IllegalMove
 from service.ledger import collections, items
 from tests.engine.holding import STAGES, in_embedding, newest

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from service.core.job import Verb
-from service.engine.jobs import sweep, worker_lost
 from service.engine.lease import Observer
+from service.engine.sweep import sweep, worker_lost
 from service.ledger import jobs as job_rows
 from service.ledger import leases
 from service.ports import Float32Vector, Folder, Source

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from service.engine.jobs import sweep
 from service.engine.lease import Observer
+from service.engine.sweep import sweep
 from service.ledger import documents
 from service.ledger.collections import by_name
 from service.ports import FileRead, FileTask, Left, Piece, Span

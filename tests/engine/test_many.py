@@ -9,10 +9,10 @@ import pytest
 from service.core import pace
 from service.engine import known, known_file, recall, reuse
 from service.engine.commit import Committer
-from service.engine.jobs import sweep
 from service.engine.known_file import KnownFile
 from service.engine.lease import Observer
 from service.engine.open_item import OpenItem
+from service.engine.sweep import sweep
 from service.index.commit_record import read_chain
 from service.ledger import collections, documents
 from service.reader import Collection

@@ -18,10 +18,10 @@ from sqlalchemy.exc import OperationalError
 
 from service import supervisor
 from service.core.job import Verb
-from service.engine import jobs as job_cases
 from service.engine import lease, worker
-from service.engine.jobs import sweep
+from service.engine import sweep as sweeping
 from service.engine.lease import Lease, Observer
+from service.engine.sweep import sweep
 from service.errors import TryAgain
 from service.ledger.database import Ledger
 from service.supervisor import Supervisor
@@ -135,8 +135,8 @@ def test_a_sweep_that_had_to_wait_for_the_ledger_lets_the_worker_s_beat_go_first
     world.jobs.create(world.order())
     with pytest.raises(Died):
         world.worker().take_one()
-    beat_seconds = job_cases.BEAT_SECONDS
-    monkeypatch.setattr(job_cases, "BEAT_SECONDS", 0.05)
+    beat_seconds = sweeping.BEAT_SECONDS
+    monkeypatch.setattr(sweeping, "BEAT_SECONDS", 0.05)
     database = world.settings.data_dir / "tidestone.db"
     with closing(sqlite3.connect(database, isolation_level=None, check_same_thread=False)) as other:
         other.execute("BEGIN IMMEDIATE")
@@ -144,7 +144,7 @@ def test_a_sweep_that_had_to_wait_for_the_ledger_lets_the_worker_s_beat_go_first
         unlock.start()
         assert sweep(world.ledger, Observer(), world.settings) == 0
         unlock.join()
-    monkeypatch.setattr(job_cases, "BEAT_SECONDS", beat_seconds)
+    monkeypatch.setattr(sweeping, "BEAT_SECONDS", beat_seconds)
     assert sweep(world.ledger, Observer(), world.settings) == 1
 
 

@@ -10,8 +10,8 @@ from sqlalchemy import update
 
 from service.core.job import Fact, Verb
 from service.engine import waiting, worker
-from service.engine.jobs import sweep
 from service.engine.lease import Observer
+from service.engine.sweep import sweep
 from service.errors import TryAgain, Unavailable
 from service.ledger import jobs as job_rows
 from service.ledger import workers

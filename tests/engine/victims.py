@@ -15,8 +15,8 @@ from typing import Any, NoReturn
 
 from service import failpoints
 from service.core.job import Verb
-from service.engine.jobs import sweep
 from service.engine.lease import Observer
+from service.engine.sweep import sweep
 from tests.engine.lagging_embedder import LaggingEmbedder
 from tests.engine.world import World
 
