@@ -64,8 +64,9 @@ GUARDS = [
     ),
     Guard(
         name="the prefix check on resume",
-        file="service/engine/intake.py",
-        text="            if draft.committed_prefix != draft.stored_prefix:\n                self._abandon(draft)\n",
+        file="service/engine/rows.py",
+        text="        if draft.committed_prefix != draft.stored_prefix:\n"
+        '            raise TryAgain("prefix_differs", draft.place.key)\n',
         left="",
         test="tests/engine/test_half_done.py::"
         "test_chunks_that_come_out_otherwise_than_the_stored_ones_start_the_document_again",

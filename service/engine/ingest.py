@@ -8,21 +8,16 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from threading import Event
 
-from sqlalchemy import Connection
-
-from service.core.keys import file_key
 from service.core.pace import (
-    MOST_ATTEMPTS,
     backoff_seconds,
-    batch_limit,
     segment_is_full,
     too_many_failures,
 )
+from service.engine.claims import Claims
 from service.engine.commit import Committer
 from service.engine.draft import Batch
 from service.engine.feeder import Feeder
 from service.engine.intake import Intake
-from service.engine.known_file import KnownFile
 from service.engine.lease import Lease
 from service.engine.open_item import Rules
 from service.engine.owner import Owner
@@ -31,15 +26,12 @@ from service.engine.removal import removals
 from service.engine.reuse import Reuse
 from service.engine.room import require_room
 from service.engine.tools import Tools
-from service.errors import DocumentFailed, LeaseLost
-from service.ledger import documents, items, jobs, metrics
+from service.errors import LeaseLost
+from service.ledger import items, jobs, metrics
 from service.ledger.database import AnyRow, utc_now
-from service.ports import FileTask, Float32Vector, Source
+from service.ports import Float32Vector, Source
 
 MOST_WAITING = 256  # chunks submitted and not collected: enough that the pool never runs dry
-_LEAST_AHEAD = 32  # items in hand, however small the batches
-_BATCHES_IN_HAND = 2  # so that the embedder has work while one of them is settled and committed
-_LOOK_AGAIN_SECONDS = 0.25  # after the ledger had no item to give
 _TICK_SECONDS = 0.1
 _KEEP_ROWS = 32  # a document of which an orderly stop has fewer rows starts again instead
 _LAST_RESULTS_SECONDS = 1.0
@@ -74,9 +66,9 @@ class Ingest:
         options = self.job.options
         self.batch_size: int = options.get("batch_size") or self.tools.settings.batch_size
         self.intake = self._new_intake()
-        self.feeder: Feeder | None = None
-        self.claimed: set[int] = set()
-        self.look_again = 0.0
+        self.claims = Claims(
+            self.tools, self.lease, self.job, self.owner.recipe, self.source, self.batch_size
+        )
         self.restarts = dict(self.tools.embedder_restarts())
         self.watched: Future[Float32Vector] | None = None
         job = self.job
@@ -99,12 +91,11 @@ class Ingest:
         started = time.monotonic()
         self._stage("embed")
         workers = self.job.options.get("workers") or self.tools.settings.parse_workers
-        self.feeder = Feeder(self.tools.preparer, workers, self.wake)
+        feeder = Feeder(self.tools.preparer, workers, self.wake)
         try:
-            self._upserts()
+            self._upserts(feeder)
         finally:
-            self.feeder.stop()
-            self.feeder = None
+            feeder.stop()
             self._measure("embed", started)
         started = time.monotonic()
         self._deletes()
@@ -118,7 +109,7 @@ class Ingest:
         self.intake.collect()
         most = len(self.intake.ready) + len(self.intake.batch.outcomes)
         self._commit(self.intake.take_batch(most, with_unfinished=True, worth_keeping=_KEEP_ROWS))
-        self._give_back()
+        self.claims.give_back()
         self.intake = self._new_intake()
 
     def drop_what_is_queued(self) -> None:
@@ -137,18 +128,19 @@ class Ingest:
         self.recall.start(reuse)
         return Intake(rules, reuse, self.recall)
 
-    def _upserts(self) -> None:
+    def _upserts(self, feeder: Feeder) -> None:
+        claims = self.claims
         while True:
             self.check()
-            had_some = bool(self.claimed)
-            more = self._claim()
-            self._take_in()
+            had_some = bool(claims.in_hand)
+            more = claims.take_on(self.intake, feeder)
+            self._take_in(feeder)
             self.intake.collect()
             self._commit_if_due()
-            if self.claimed or (more and not had_some):
+            if claims.in_hand or (more and not had_some):
                 self._wait_a_moment()
             elif had_some:
-                self.look_again = 0.0  # what was in hand during the last look may be pending again
+                claims.look_again = 0.0  # what was in hand during the last look may be pending again
             else:
                 return
 
@@ -160,69 +152,10 @@ class Ingest:
         self.wake.wait(_TICK_SECONDS)
         self.wake.clear()
 
-    def _claim(self) -> bool:
-        """Hand more items to the feeder while there is room; False when none are left to claim."""
-        careful = any(self._attempts.values())
-        in_hand = max(_BATCHES_IN_HAND * self.batch_size, _LEAST_AHEAD)
-        if len(self.claimed) >= in_hand or (careful and self.claimed):
-            return True
-        if time.monotonic() < self.look_again:
-            return True  # not known
-        with self.tools.ledger.read() as c:
-            found = items.next_pending(c, self.job.id, "upsert", self.batch_size, utc_now())
-            if not found:
-                self.look_again = time.monotonic() + _LOOK_AGAIN_SECONDS
-                return items.earliest_retry(c, self.job.id, "upsert") is not None
-        attempts = found[0].attempts
-        if attempts and self.claimed:
-            return True  # what was in flight when a worker died is tried apart from the others
-        chosen = [item for item in found if item.attempts == attempts]
-        self._start(chosen[: batch_limit(len(chosen), attempts)])
-        return True
-
-    @property
-    def _attempts(self) -> dict[int, int]:
-        return {item_id: o.item.attempts for item_id, o in self.intake.items.items()}
-
-    def _start(self, chosen: Sequence[AnyRow]) -> None:
-        require_room(self.tools.settings)
-        with self.tools.ledger.write() as c:
-            self.lease.hold(c)
-            started = items.start(c, [item.id for item in chosen if item.attempts < MOST_ATTEMPTS])
-            chosen = [item for item in chosen if item.id in started or item.attempts >= MOST_ATTEMPTS]
-            known = self._known(c, chosen)
-        for item, file in zip(chosen, known, strict=True):
-            self.claimed.add(item.id)
-            self.intake.open(item, file)
-            if item.attempts < MOST_ATTEMPTS:
-                self._feed(item, file.whole)
-            else:
-                detail = (
-                    f"its worker ended uncleanly {item.attempts + item.spared} times while it was in hand"
-                )
-                self.intake.take(item.id, DocumentFailed("poison", detail))
-
-    def _known(self, c: Connection, chosen: Sequence[AnyRow]) -> list[KnownFile]:
-        keys = [file_key(self.job.root, item.folder, item.name) for item in chosen]
-        rows = documents.of_files(c, self.job.collection_id, keys)
-        return [KnownFile(self.tools.ledger, self.job.collection_id, key, rows.get(key)) for key in keys]
-
-    def _feed(self, item: AnyRow, whole: AnyRow | None) -> None:
-        assert self.feeder is not None
-        again = self.job.options.get("mode") == "fresh" or item.reason == items.ASKED
-        settled = whole is not None and whole.state in ("indexed", "container", "failed", "skipped")
-        trusted = settled and not again and whole is not None and whole.recipe == self.owner.recipe
-        known_sha256 = whole.file_sha256 if trusted and whole is not None else ""
-        path = self.source.locate(item.folder, item.name)
-        category = item.folder.rsplit("/", 1)[-1] or self.job.root
-        metadata = {"source": self.job.root, "category": category, "filename": item.name}
-        self.feeder.start(item.id, FileTask(path, metadata, known_sha256))
-
-    def _take_in(self) -> None:
-        assert self.feeder is not None
+    def _take_in(self, feeder: Feeder) -> None:
         self.intake.go_on()
         while len(self.intake.waiting) < MOST_WAITING and not self._is_full():
-            said = self.feeder.take()
+            said = feeder.take()
             if said is None:
                 return
             self.intake.take(said.item_id, said.what)
@@ -254,7 +187,7 @@ class Ingest:
             self.committer.commit(batch, self.owner)
             self._count(batch)
         self.last_commit = time.monotonic()
-        self.claimed -= {outcome.item_id for outcome in batch.outcomes}
+        self.claims.let_go(outcome.item_id for outcome in batch.outcomes)
         self._postpone()
 
     def _new_restarts(self) -> dict[str, int]:
@@ -281,14 +214,8 @@ class Ingest:
                 wait_seconds = backoff_seconds(item.tries, random.random())
                 due = datetime.now(UTC) + timedelta(seconds=wait_seconds)
                 items.postpone(c, item.id, due.isoformat(timespec="microseconds"), error.reason, error.detail)
-        self.claimed -= {item.id for item, _ in self.intake.postponed}
+        self.claims.let_go(item.id for item, _ in self.intake.postponed)
         self.intake.postponed.clear()
-
-    def _give_back(self) -> None:
-        with self.tools.ledger.write() as c:
-            self.lease.hold(c)
-            items.give_back(c, sorted(self.claimed))
-        self.claimed.clear()
 
     def _deletes(self) -> None:
         self._stage("remove")
@@ -299,7 +226,7 @@ class Ingest:
             if not found:
                 return
             with self.tools.ledger.read() as c:
-                known = self._known(c, found)
+                known = self.claims.known(c, found)
             back = self._came_back(found)
             for batch in removals(zip(found, known, strict=True), back):
                 self._commit(batch)

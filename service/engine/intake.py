@@ -10,10 +10,10 @@ from service.engine.draft import Batch, Draft, Outcome, Row, described
 from service.engine.known_file import KnownFile
 from service.engine.open_item import LastWord, OpenItem, Rules
 from service.engine.reuse import Reuse
+from service.engine.rows import rows_of
 from service.errors import DocumentFailed, SkipDocument, TryAgain, Unavailable
-from service.index.records import text_hash
 from service.ledger.database import AnyRow
-from service.ports import FileRead, Left, Piece, Span
+from service.ports import FileRead, Left, Piece
 
 
 class Intake:
@@ -48,6 +48,11 @@ class Intake:
     def settled(self) -> int:
         """Documents or items that the next commit would settle, whichever is more."""
         return max(len(self.ready), len(self.batch.outcomes))
+
+    @property
+    def has_suspects(self) -> bool:
+        """Whether an item in hand was in flight when a worker died."""
+        return any(open_item.item.attempts for open_item in self.items.values())
 
     def open(self, item: AnyRow, known: KnownFile) -> None:
         """An item has been handed to the feeder."""
@@ -152,17 +157,12 @@ class Intake:
         draft = open_item.current
         if draft is None or draft.failed:
             return
-        for ordinal, span in enumerate(piece.spans, piece.first_ordinal):
-            self._chunk(draft, ordinal, span, piece)
-            if draft.failed:
-                return
-        draft.tail = piece.text[draft.text_end - piece.start :]
-        if piece.last:
-            draft.ended = True
-            if draft.chunks < draft.stored_chunks:
-                self._abandon(draft)
-            else:
-                self._settle_if_complete(draft)
+        try:
+            self.waiting.extend(rows_of(draft, piece, self._reuse.vector))
+        except TryAgain as error:  # the stored chunks are dropped, and the document starts again
+            self._again(open_item, error)
+        else:
+            self._settle_if_complete(draft)
 
     def _begin(self, open_item: OpenItem, piece: Piece) -> None:
         record = open_item.name_record(piece.record)
@@ -182,34 +182,6 @@ class Intake:
         same_text = known.content_sha256 == piece.content_sha256 and known.recipe == self._rules.recipe
         same_words = known.described_sha256 == described(piece)
         return known.state == "indexed" and same_text and same_words and not self._rules.fresh
-
-    def _chunk(self, draft: Draft, ordinal: int, span: Span, piece: Piece) -> None:
-        start, stop = span.start, span.stop
-        text = piece.text[start - piece.start : stop - piece.start]
-        digest = text_hash(text)
-        draft.prefix.update(digest)
-        draft.chunks += 1
-        lead = _between(draft, start, piece)
-        draft.text_end = max(draft.text_end, stop)
-        if ordinal < draft.stored_chunks:
-            self._skip_stored(draft, ordinal)
-            return
-        future, reused = self._reuse.vector(digest, text)
-        prefix = draft.prefix.hexdigest()
-        row = Row(draft, ordinal, start, stop, span.tokens, lead, text, prefix, future, reused)
-        self.waiting.append(row)
-
-    def _skip_stored(self, draft: Draft, ordinal: int) -> None:
-        """A chunk that an earlier commit holds; at the last of them, what came must equal what is stored."""
-        draft.embedded += 1
-        if ordinal == draft.stored_chunks - 1:
-            draft.committed_prefix = draft.prefix.hexdigest()
-            if draft.committed_prefix != draft.stored_prefix:
-                self._abandon(draft)
-
-    def _abandon(self, draft: Draft) -> None:
-        """The chunks came out otherwise than before: the stored ones are dropped, the document starts again."""
-        self._again(self.items[draft.item_id], TryAgain("prefix_differs", draft.place.key))
 
     def _left(self, open_item: OpenItem, left: Left) -> None:
         record = open_item.name_record(left.record)
@@ -333,9 +305,3 @@ class Intake:
         self.embedded = [row for row in self.embedded if row.draft is not draft]
         if draft.first_batch is not None and draft.version_id is not None:
             self.batch.abandoned.append(draft.version_id)
-
-
-def _between(draft: Draft, start: int, piece: Piece) -> str:
-    """The text between the draft's last chunk and the one that begins at `start`; empty where they overlap."""
-    kept = draft.tail[: max(piece.start - draft.text_end, 0)]
-    return kept + piece.text[max(draft.text_end - piece.start, 0) : start - piece.start]

@@ -81,18 +81,8 @@ def progressed(c: Connection, ids: Sequence[int]) -> None:
         )
 
 
-def give_back(c: Connection, ids: Sequence[int]) -> None:
-    """Return items that an orderly stop left unfinished; the attempt does not count against them."""
-    if ids:
-        c.execute(
-            update(items)
-            .where(items.c.id.in_(ids), items.c.state == "in_flight")
-            .values(state="pending", attempts=items.c.attempts - 1)
-        )
-
-
 def take_back_all(c: Connection, job_id: str) -> None:
-    """As `give_back`, for everything that a job has in flight."""
+    """Return what an orderly stop left unfinished; the attempt does not count against it."""
     c.execute(
         update(items).where(_of(job_id, "in_flight")).values(state="pending", attempts=items.c.attempts - 1)
     )

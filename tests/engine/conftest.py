@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from service.core import pace
-from service.engine import ingest, lease, worker
+from service.engine import claims, ingest, lease, worker
 from tests.engine.stories import SETTINGS, Story, check_that_nothing_is_lost_or_doubled, first_run, later_run
 from tests.engine.victims import FINISHED, Victims
 from tests.engine.world import World
@@ -70,7 +70,7 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(lease, "WISH_SECONDS", 0.01)
     monkeypatch.setattr(lease, "BEAT_SECONDS", 0.02)
     monkeypatch.setattr(ingest, "_TICK_SECONDS", 0.01)
-    monkeypatch.setattr(ingest, "_LOOK_AGAIN_SECONDS", 0.01)
+    monkeypatch.setattr(claims, "_LOOK_AGAIN_SECONDS", 0.01)
     monkeypatch.setattr(worker, "IDLE_SECONDS", 0.01)
     monkeypatch.setattr(worker, "HOLD_SECONDS", 0.0)
     monkeypatch.setattr(pace, "FIRST_BACKOFF_SECONDS", 0.01)
