@@ -16,10 +16,11 @@ _INVISIBLE = re.compile(
     "\ufdd0-\ufdef\ufeff\uffff\U000e0000-\U000e007f]"
 )
 _SURROGATE = re.compile("[\ud800-\udfff]")  # left over from undecodable file names and JSON escapes
+_STACKED = re.compile(r"[^\w\s\0-\x7f]{33,}")  # may be marks on one letter
+_MOST_MARKS = 30  # on one letter, as in Unicode's Stream-Safe Text; NFC takes quadratic time to order them
 _SPACE = re.compile("[\u00a0\u1680\u2000-\u200a\u202f\u205f\u3000]")
 _SPACES = re.compile("[ \t]{2,}|\t")
 _AROUND_LINE_END = re.compile("[ \t]*\n[ \t]*")
-_BEFORE_LINE_END = re.compile("[ \t]+(?=\n)")
 _BLANK_LINES = re.compile("\n{3,}")
 _LOWER = "[a-zß-öø-ÿ]"
 _BROKEN_WORD = re.compile(rf"(?<![\w-])({_LOWER}{{2,}})-\n({_LOWER}{{2,}})(?![\w-])")
@@ -35,7 +36,7 @@ def clean(text: str, keep_indentation: bool = False) -> str:
     text = _LINE_ENDS.sub("\n", text).replace("\u2029", "\n\n")
     text = _SOFT_HYPHEN.sub("", text)
     text = _SURROGATE.sub("\ufffd", _INVISIBLE.sub("", text))
-    text = unicodedata.normalize("NFC", text)
+    text = unicodedata.normalize("NFC", _STACKED.sub(_unstacked, text))
     text = _trim_code(text) if keep_indentation else _trim_prose(text)
     return _BLANK_LINES.sub("\n\n", text)
 
@@ -45,8 +46,18 @@ def clean_line(text: str) -> str:
     return " ".join(clean(text).split())
 
 
+def _unstacked(run: re.Match[str]) -> str:
+    kept, marks = list[str](), 0
+    for character in run[0]:
+        marks = marks + 1 if unicodedata.combining(character) else 0
+        if marks <= _MOST_MARKS:
+            kept.append(character)
+    return "".join(kept)
+
+
 def _trim_code(text: str) -> str:
-    return _BEFORE_LINE_END.sub("", text).lstrip("\n").rstrip()
+    # Line by line: a pattern for blanks before a line's end takes quadratic time where a long run has none.
+    return "\n".join(line.rstrip(" \t") for line in text.split("\n")).lstrip("\n").rstrip()
 
 
 def _trim_prose(text: str) -> str:

@@ -82,6 +82,11 @@ def test_indentation_of_code_stays_and_its_trailing_blanks_go() -> None:
     )
 
 
+@pytest.mark.parametrize("keep", [False, True])
+def test_more_marks_on_a_letter_than_any_script_has_are_cut_off(keep: bool) -> None:
+    assert clean("h" + "\u0330" * 1000 + " ends", keep) == "h" + "\u0330" * 30 + " ends"
+
+
 def test_hyphens_in_code_stay() -> None:
     assert clean("docu-\nment document", keep_indentation=True) == "docu-\nment document"
 
