@@ -3,12 +3,21 @@
 import re
 import unicodedata
 
-CLEANER_VERSION = 1
+CLEANER_VERSION = 2
 SHORTEST_TEXT = 10  # characters; anything shorter is skipped as "too_short"
 
 _LINE_ENDS = re.compile("\r\n|[\r\x0b\x0c\x1c\x1d\x1e\x85\u2028]")
-# A soft hyphen, or what pdfium writes for a hyphen it takes for one, joins the two halves of a word.
-_SOFT_HYPHEN = re.compile("[\u00ad\ufffe\x02](?:[ \t]*\n[ \t]*)?")
+_SOFT_HYPHEN = re.compile("\u00ad(?:[ \t]*\n[ \t]*)?")
+# What pdfium writes for any hyphen at a line's end, whose end it may leave out.
+_PDF_HYPHEN = re.compile("[\ufffe\x02]([ \t]*\n[ \t]*)?")
+_LONGEST_WORD = 40
+_WORDS = re.compile(r"\w+(?:-\w+)*")
+_LAST_WORD, _FIRST_WORD = re.compile(r"[\w-]*\Z"), re.compile(r"[\w-]*")
+# English writes these with a hyphen before most words; others there are mostly syllables.
+_COMPOUNDING = {"half", "high", "long", "low", "self", "short", "well"}
+_FOLDED = re.compile(
+    "[\ufb00-\ufb06\uff01-\uff5e]"
+)  # ligatures and full-width ASCII, which models do not know
 # Control characters, byte order marks, zero-width spaces, bidirectional and tag characters (which hide text
 # from the reader but not from a model), non-characters. ZWJ and ZWNJ stay: scripts and emoji need them.
 _INVISIBLE = re.compile(
@@ -34,8 +43,9 @@ def clean(text: str, keep_indentation: bool = False) -> str:
     otherwise runs of them become one. Idempotent.
     """
     text = _LINE_ENDS.sub("\n", text).replace("\u2029", "\n\n")
-    text = _SOFT_HYPHEN.sub("", text)
+    text = _without_pdf_hyphens(_SOFT_HYPHEN.sub("", text))
     text = _SURROGATE.sub("\ufffd", _INVISIBLE.sub("", text))
+    text = _FOLDED.sub(lambda found: unicodedata.normalize("NFKC", found[0]), text)
     text = unicodedata.normalize("NFC", _STACKED.sub(_unstacked, text))
     text = _trim_code(text) if keep_indentation else _trim_prose(text)
     return _BLANK_LINES.sub("\n\n", text)
@@ -44,6 +54,31 @@ def clean(text: str, keep_indentation: bool = False) -> str:
 def clean_line(text: str) -> str:
     """A title or a metadata value: cleaned, on one line."""
     return " ".join(clean(text).split())
+
+
+def _without_pdf_hyphens(text: str) -> str:
+    """A hyphen goes where it parts a word and stays where it belongs to one, as far as that can be told.
+
+    What the text itself shows elsewhere decides; then a part that begins with anything but a small letter, has
+    a hyphen of its own, or follows one of `_COMPOUNDING` keeps it: a hyphen too many reads as the page does, one
+    too few makes a word that nobody looks for.
+    """
+    if not _PDF_HYPHEN.search(text):
+        return text
+    words = set(_WORDS.findall(text))
+
+    def instead(found: re.Match[str]) -> str:
+        before = _LAST_WORD.search(text, max(0, found.start() - _LONGEST_WORD), found.start())
+        after = _FIRST_WORD.match(text, found.end(), found.end() + _LONGEST_WORD)
+        first, second = before[0] if before else "", after[0] if after else ""
+        if not first or not second:
+            return found[1] or ""  # a stray control character
+        if first + second in words:
+            return ""
+        stays = f"{first}-{second}" in words or not second[:1].islower() or "-" in first + second
+        return "-" + (found[1] or "") if stays or first.lower() in _COMPOUNDING else ""
+
+    return _PDF_HYPHEN.sub(instead, text)
 
 
 def _unstacked(run: re.Match[str]) -> str:
