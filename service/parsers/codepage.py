@@ -19,7 +19,7 @@ _ODD = re.compile(
     r"|[a-zA-Z][\u0370-\u0eff]|[\u0370-\u0eff][a-zA-Z]|(?<=[ά-ώа-џ])[Ά-ΫЀ-Я]|(?<![ก-ฮ็-์ิ-ฺ])[ัิ-ฺ็-๎]"
 )
 _IMPOSSIBLE = re.compile("[\ufffd\x80-\x9f\u2500-\u259f]")  # replaced, controls, frames of DOS
-_TOGETHER = re.compile(r"([^\W\d_a-zA-Z])(?!\1)[^\W\d_a-zA-Z]")
+_TOGETHER = re.compile(r"([^\W\d_a-zA-Z])(?!\1)(?=[^\W\d_a-zA-Z])")
 _NO_LETTER, _RARE, _SIGN, _QUOTE = -1.0, 0.2, 0.3, 1.0
 _NEVER, _ODDITY, _NEIGHBOURS = -3.0, -2.0, -1.0
 _WORDS = 1.5  # how much the share of a language's commonest words counts
