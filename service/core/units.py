@@ -9,7 +9,9 @@ from collections.abc import Callable, Iterator
 INSIDE_WORD, WORD, WRAP, SENTENCE, LINE, PARAGRAPH, HEADING = range(7)
 
 _HEADING = re.compile("#{1,6} ")
-_SENTENCE_END = re.compile(r"([.!?…][\"'”’)\]]*(?=\s)|[。！？]+)\s*")
+_SENTENCE_END = re.compile(
+    r"([.!?…][\"'”’)\]]*(?=\s)|[。！？]+|(?<=[\u3040-\u9fff\uac00-\ud7a3])[!?]+)\s*"  # cleaning folds ！ and ？
+)
 _SENTENCE_ENDS = ".!?…:;。！？"
 _SHORT_LINE = 120  # characters; a line up to this long is one unit
 _SLAB = re.compile(r"\S{1,32}")  # a word, or a part of a very long one

@@ -56,11 +56,40 @@ def test_no_word_is_lost_or_joined_to_another(text: str, keep: bool) -> None:
         ("lone \ud83d surrogate", "lone \ufffd surrogate"),
         ("docu\u00adment, docu\u00ad\nment", "document, document"),
         ("docu\ufffe\nment, docu\x02\nment", "document, document"),
+        ("The oﬃcial ﬁle of the ﬂeet", "The official file of the fleet"),
+        ("ＦＵＬＬ ｗｉｄｔｈ １２３～", "FULL width 123~"),
         ("a docu-\nment is a document", "a document is a document"),
     ],
 )
 def test_dirt_is_removed(dirty: str, tidy: str) -> None:
     assert clean(dirty) == tidy
+
+
+@pytest.mark.parametrize(
+    ("dirty", "tidy"),
+    [
+        (
+            "the naviga\x02tion lights, the naviga\ufffe\ntion lights",
+            "the navigation lights, the navigation lights",
+        ),
+        ("well\x02known marks", "well-known marks"),
+        ("well\ufffe\nknown marks", "well-\nknown marks"),
+        ("state-of\x02the-art", "state-of-the-art"),
+        ("twenty\x02five, and twenty-five again", "twenty-five, and twenty-five again"),
+        ("a half\x02way house is halfway", "a halfway house is halfway"),
+        ("Anglo\x02Saxon, COVID\ufffe\n19, a\x02 b", "Anglo-Saxon, COVID-\n19, a b"),
+    ],
+)
+@pytest.mark.parametrize("keep", [False, True])
+def test_a_hyphen_that_pdfium_took_for_a_soft_one_joins_what_is_likely_one_word(
+    dirty: str, tidy: str, keep: bool
+) -> None:
+    assert clean(dirty, keep) == tidy
+
+
+@pytest.mark.parametrize("text", ["x² + ½", "H₂O", "10⁻³ m", "ﷺ", "①"])
+def test_characters_that_carry_meaning_are_not_folded(text: str) -> None:
+    assert clean(text) == text
 
 
 @pytest.mark.parametrize(
@@ -80,6 +109,11 @@ def test_indentation_of_code_stays_and_its_trailing_blanks_go() -> None:
         clean("\n\ndef f():  \n    return  1\n\tx\n\n\n", keep_indentation=True)
         == "def f():\n    return  1\n\tx"
     )
+
+
+@pytest.mark.parametrize("keep", [False, True])
+def test_more_marks_on_a_letter_than_any_script_has_are_cut_off(keep: bool) -> None:
+    assert clean("h" + "\u0330" * 1000 + " ends", keep) == "h" + "\u0330" * 30 + " ends"
 
 
 def test_hyphens_in_code_stay() -> None:

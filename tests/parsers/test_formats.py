@@ -81,11 +81,6 @@ def test_fields_beside_the_text_are_metadata() -> None:
     assert (found.title, found.text, found.metadata) == ("T", "words", {"year": "1911", "by": "me"})
 
 
-@pytest.mark.parametrize("data", [b'{"text": "torn o', b"[" * 100_000])
-def test_malformed_json_is_damaged(data: bytes) -> None:
-    assert reason("a.json", data) == "damaged"
-
-
 def test_one_bad_line_of_jsonl_fails_alone() -> None:
     found = parse("a.jsonl", b'{"id": 1, "text": "one"}\n\n{"id": 2, "te\n{"text": "three"}\n')
     first, bad, last = found
