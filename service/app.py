@@ -137,6 +137,12 @@ def open_tools(settings: Settings, ledger: Ledger) -> Iterator["Tools"]:
     embedder = LlamaPool(model.path, model.space, _number(settings.embedding.children))
 
     def open_source(job: AnyRow) -> Library:
+        if (
+            (Path(job.path) / job.options.get("folder", ""))
+            .resolve()
+            .is_relative_to(settings.data_dir.resolve())
+        ):
+            raise Refused(f"{job.path} is where Tidestone keeps its own data: name another folder.")
         path, roots = Path(job.path), [*settings.service.library_roots.values()]
         # A folder that the command line names is bound to nothing, so neither are its links.
         bound = any(path.is_relative_to(root.resolve()) for root in roots)

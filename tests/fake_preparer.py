@@ -8,6 +8,7 @@ import json
 import os
 import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 from service.core.clean import SHORTEST_TEXT, clean_line
 from service.core.space import Recipe
@@ -35,6 +36,10 @@ class FakePreparer:
                 raise Stopped
             yield said
 
+    def is_container(self, path: Path, data: bytes) -> bool:
+        """Whether a file's lines are records."""
+        return path.suffix == ".jsonl"
+
     def stop(self) -> None:
         self._stops += 1
 
@@ -49,7 +54,7 @@ class FakePreparer:
             stamp = stamp_once_settled(os.stat(task.path), time.time())
         except FileNotFoundError as error:
             raise TryAgain("vanished", str(task.path)) from error
-        digest, container = hashlib.sha256(data).hexdigest(), task.path.suffix == ".jsonl"
+        digest, container = hashlib.sha256(data).hexdigest(), self.is_container(task.path, data)
         unchanged = digest == task.known_sha256
         if not unchanged:
             self.parsed.append(task.path.name)

@@ -75,7 +75,7 @@ GUARDS = [
         name="the read of known names before a folder is listed",
         file="service/engine/listing.py",
         text="            before = known.folder(path, waiting)\n"
-        "            for part in self.source.scan(path, self.pulse):\n",
+        "            for part in distinct(self.source.scan(path, self.pulse)):\n",
         left="            parts = list(self.source.scan(path, self.pulse))\n"
         "            before = known.folder(path, waiting)\n"
         "            for part in parts:\n",
@@ -96,17 +96,18 @@ FOUND_BY_KILLING = [  # what the tests of crashes have taught
     Guard(
         name="a record file counts as read after its last record",
         file="service/engine/intake.py",
-        text="        if not read.container and open_item.is_same:\n",
+        text="        whole = open_item.whole_draft\n        if whole is not None:\n",
         left="        if read.container:\n"
+        '            facts = {"stamp": read.stamp, "file_sha256": read.sha256}\n'
         '            open_item.change(self.batch, "", {**facts, "state": "container"})\n'
-        "        if not read.container and open_item.is_same:\n",
+        "        whole = open_item.whole_draft\n        if whole is not None:\n",
         test="tests/engine/test_half_done.py::test_records_are_in_before_their_file_counts_as_read",
     ),
     Guard(
         name="a record file that is half in is not trusted",
         file="service/engine/intake.py",
-        text="            self._note_half_in(batch)\n",
-        left="            pass\n",
+        text="                self._note_half_in(open_item, batch)\n",
+        left="                pass\n",
         test="tests/engine/test_half_done.py::"
         "test_a_record_file_that_is_put_back_while_it_is_half_in_is_read_again",
     ),

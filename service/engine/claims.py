@@ -80,21 +80,21 @@ class Claims:
         require_room(self.tools.settings)
         with self.tools.ledger.write() as c:
             self.lease.hold(c)
-            started = items.start(c, [item.id for item in chosen if item.attempts < MOST_ATTEMPTS])
-            chosen = [item for item in chosen if item.id in started or item.attempts >= MOST_ATTEMPTS]
+            started = items.start(c, [item.id for item in chosen])
+            chosen = [item for item in chosen if item.id in started]
             known = self.known(c, chosen)
         for item, file in zip(chosen, known, strict=True):
             self.in_hand.add(item.id)
-            intake.open(item, file)
             if item.attempts < MOST_ATTEMPTS:
-                feeder.start(item.id, self._task(item, file.whole))
+                intake.open(item, file, feeder.start(item.id, self._task(item, file.whole)))
             else:
+                intake.open(item, file, stream=0)
                 ends = item.attempts + item.spared
                 detail = f"its worker ended uncleanly {ends} times while it was in hand"
-                intake.take(item.id, DocumentFailed("poison", detail))
+                intake.take(item.id, 0, DocumentFailed("poison", detail))
 
     def _task(self, item: AnyRow, whole: AnyRow | None) -> FileTask:
-        again = self.job.options.get("mode") == "fresh" or item.reason == items.ASKED
+        again = self.job.options.get("mode") == "fresh" or item.asked
         trusted = whole is not None and whole.state in _SETTLED and whole.recipe == self.recipe and not again
         path = self.source.locate(item.folder, item.name)
         category = item.folder.rsplit("/", 1)[-1] or self.job.root

@@ -152,6 +152,7 @@ def _outlived(batch: Batch, unfinished: Sequence[AnyRow]) -> list[int]:
     """Unfinished versions of documents that this batch settles in another way: nobody will finish them."""
     settled = {draft.doc_id for draft in batch.finished} | {change.doc_id for change in batch.documents}
     taken = {draft.version_id for draft in (*batch.finished, *batch.unfinished)} | set(batch.abandoned)
+    taken |= set(batch.in_hand)
     return [v.version_id for v in unfinished if v.doc_id in settled and v.version_id not in taken]
 
 

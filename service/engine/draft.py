@@ -114,6 +114,7 @@ class Batch:
     documents: list[DocumentChange] = field(default_factory=list)  # settled without new vectors
     retired: list[int] = field(default_factory=list)  # version ids
     abandoned: list[int] = field(default_factory=list)  # unfinished versions that nobody will finish
+    in_hand: list[int] = field(default_factory=list)  # unfinished versions that a later commit goes on with
     outcomes: list[Outcome] = field(default_factory=list)
     counters: dict[str, int] = field(default_factory=dict)
     restarts: dict[str, int] = field(default_factory=dict)  # of embedder children, by reason

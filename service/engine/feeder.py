@@ -17,6 +17,7 @@ class Said:
     """One thing that was said of an item; an error or FileRead is the last."""
 
     item_id: int
+    stream: int  # which attempt at the item it belongs to
     what: Piece | Left | FileRead | TidestoneError
 
 
@@ -25,7 +26,8 @@ class Feeder:
 
     def __init__(self, preparer: Preparer, threads: int, wake: Event) -> None:
         self._preparer, self._wake = preparer, wake
-        self._tasks: Queue[tuple[int, FileTask] | None] = Queue()
+        self._tasks: Queue[tuple[int, int, FileTask] | None] = Queue()
+        self._streams = 0
         self._said: deque[Said] = deque()
         self._bytes = 0
         self._room = Condition()
@@ -33,9 +35,11 @@ class Feeder:
         self._pool = ThreadPoolExecutor(threads, "prepare")
         self._threads = [self._pool.submit(self._work) for _ in range(threads)]
 
-    def start(self, item_id: int, task: FileTask) -> None:
-        """Queue one item."""
-        self._tasks.put((item_id, task))
+    def start(self, item_id: int, task: FileTask) -> int:
+        """Queue one item; returns the number that all which is said of it now will bear."""
+        self._streams += 1
+        self._tasks.put((item_id, self._streams, task))
+        return self._streams
 
     def take(self) -> Said | None:
         """The next thing said, or None for now. Raises what ended a thread that should not have ended."""
@@ -73,15 +77,15 @@ class Feeder:
         while (task := self._tasks.get()) is not None and not self._stopping:
             self._prepare(*task)
 
-    def _prepare(self, item_id: int, task: FileTask) -> None:
+    def _prepare(self, item_id: int, stream: int, task: FileTask) -> None:
         try:
             for what in self._preparer.prepare(task):
-                if not self._say(Said(item_id, what)):
+                if not self._say(Said(item_id, stream, what)):
                     return
         except Stopped:
             return
         except TidestoneError as error:
-            self._say(Said(item_id, error))
+            self._say(Said(item_id, stream, error))
 
     def _say(self, said: Said) -> bool:
         """Hand over, waiting for room; False when the feeder stops."""

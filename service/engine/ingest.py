@@ -71,10 +71,6 @@ class Ingest:
         )
         self.restarts = dict(self.tools.embedder_restarts())
         self.watched: Future[Float32Vector] | None = None
-        job = self.job
-        self.failed = job.failed
-        # What has not changed counts too: a few bad files that are new say little about a library that is in.
-        self.settled = job.failed + job.done + job.skipped + job.unchanged + job.known_failed
 
     def check(self) -> None:
         """Raise Interrupted or LeaseLost when this work must stop."""
@@ -158,7 +154,7 @@ class Ingest:
             said = feeder.take()
             if said is None:
                 return
-            self.intake.take(said.item_id, said.what)
+            self.intake.take(said.item_id, said.stream, said.what)
 
     def _commit_if_due(self) -> None:
         intake, settings = self.intake, self.tools.settings
@@ -198,11 +194,14 @@ class Ingest:
         return {reason: count for reason, count in new.items() if count}
 
     def _count(self, batch: Batch) -> None:
-        failed = sum(outcome.state == "failed" for outcome in batch.outcomes)
-        self.failed += failed
-        self.settled += len(batch.outcomes)
-        if too_many_failures(self.failed, self.settled, self.tools.settings.max_failures_ratio):
-            raise GaveUp(f"{self.failed} of {self.settled} items failed; see the job's failed items")
+        if not any(outcome.state == "failed" for outcome in batch.outcomes):
+            return
+        with self.tools.ledger.read() as c:
+            job = jobs.get(c, self.job.id)
+        # What has not changed counts too: a few bad files that are new say little about a library that is in.
+        settled = job.failed + job.done + job.skipped + job.unchanged + job.known_failed
+        if too_many_failures(job.failed, settled, self.tools.settings.max_failures_ratio):
+            raise GaveUp(f"{job.failed} of {settled} items failed; see the job's failed items")
 
     def _postpone(self) -> None:
         """Items that met a passing condition: only now that all they had said is committed or dropped."""
@@ -225,7 +224,10 @@ class Ingest:
                 found = items.next_pending(c, self.job.id, "delete", _DELETES_AT_ONCE, utc_now())
             if not found:
                 return
-            with self.tools.ledger.read() as c:
+            with self.tools.ledger.write() as c:
+                self.lease.hold(c)
+                started = items.start(c, [item.id for item in found])
+                found = [item for item in found if item.id in started]
                 known = self.claims.known(c, found)
             back = self._came_back(found)
             for batch in removals(zip(found, known, strict=True), back):

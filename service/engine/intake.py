@@ -54,20 +54,20 @@ class Intake:
         """Whether an item in hand was in flight when a worker died."""
         return any(open_item.item.attempts for open_item in self.items.values())
 
-    def open(self, item: AnyRow, known: KnownFile) -> None:
-        """An item has been handed to the feeder."""
-        self.items[item.id] = OpenItem(item, known)
+    def open(self, item: AnyRow, known: KnownFile, stream: int) -> None:
+        """An item has been handed to the feeder, which gave it the number `stream`; 0: it has not."""
+        self.items[item.id] = OpenItem(item, known, stream)
 
     def go_on(self) -> None:
         """Retire more of the records that heard files have no more, now that there may be room again."""
         for open_item in tuple(self.items.values()):
             if open_item.leaving is not None and not self.is_full:
-                self._retire_unseen(open_item)
+                self._advance(open_item)
 
-    def take(self, item_id: int, what: Piece | Left | FileRead | Exception) -> None:
-        """One thing said of an item; of an item that has failed meanwhile nothing counts any more."""
+    def take(self, item_id: int, stream: int, what: Piece | Left | FileRead | Exception) -> None:
+        """One thing said of an item; of an item, or an attempt, that was given up meanwhile nothing counts any more."""
         open_item = self.items.get(item_id)
-        if open_item is None:
+        if open_item is None or open_item.stream != stream:
             return
         match what:
             case Piece():
@@ -108,7 +108,10 @@ class Intake:
         With `with_unfinished`, also the rows of documents that are not complete, from `worth_keeping` rows on.
         """
         batch, self.batch = self.batch, Batch()
-        room = max(most - len(batch.outcomes), 0)
+        # A file's outcome never comes true before what came of the file.
+        ended = {outcome.item_id for outcome in batch.outcomes}
+        self.ready.sort(key=lambda draft: draft.item_id not in ended)
+        room = max(most - len(ended), sum(draft.item_id in ended for draft in self.ready))
         batch.finished, self.ready = self.ready[:room], self.ready[room:]
         chosen = set(batch.finished)
         if with_unfinished:
@@ -118,23 +121,25 @@ class Intake:
         self.embedded = [row for row in self.embedded if row.draft not in chosen]
         for draft in batch.finished:
             self._close_draft(draft, batch)
+        drafts = [draft for open_item in self.items.values() for draft in open_item.drafts]
+        batch.in_hand = [draft.version_id for draft in drafts if draft.version_id is not None]
         if batch:
-            self._note_half_in(batch)
+            for open_item in self.items.values():
+                self._note_half_in(open_item, batch)
         batch.count("chunks", len(batch.rows))
         batch.count("chunks_reused", sum(row.reused for row in batch.rows))
         batch.count("tokens", sum(row.tokens for row in batch.rows if not row.reused))
         return batch
 
-    def _note_half_in(self, batch: Batch) -> None:
+    def _note_half_in(self, open_item: OpenItem, batch: Batch) -> None:
         """A file of which some records are in is known, and is no more what it was when it was read last."""
-        for open_item in self.items.values():
-            if open_item.is_begun and open_item.half_in is None:
-                known = open_item.known.whole
-                values = {"stamp": "", "file_sha256": ""}
-                if known is None or known.state == "deleted":
-                    values |= {"state": "container", "recipe": self._rules.recipe}
-                open_item.change(batch, "", values)
-                open_item.half_in = batch.documents[-1]
+        if open_item.is_begun and open_item.half_in is None:
+            known = open_item.known.whole
+            values = {"stamp": "", "file_sha256": ""}
+            if known is None or known.state == "deleted":
+                values |= {"state": "container", "recipe": self._rules.recipe}
+            open_item.change(batch, "", values)
+            open_item.half_in = batch.documents[-1]
 
     def _worth_keeping(self, complete: set[Draft], least: int) -> list[Draft]:
         counts: dict[Draft, int] = {}
@@ -149,7 +154,8 @@ class Intake:
         open_item = self.items.get(draft.item_id)
         if open_item is not None:
             open_item.drafts.discard(draft)
-            self._settle_if_done(open_item, batch)
+            if open_item.read is not None and open_item.has_left and not open_item.drafts:
+                self._finish(open_item, batch)
 
     def _piece(self, open_item: OpenItem, piece: Piece) -> None:
         if piece.first_ordinal == 0:
@@ -192,25 +198,34 @@ class Intake:
 
     def _file_read(self, open_item: OpenItem, read: FileRead) -> None:
         open_item.read = read
-        facts = {"stamp": read.stamp, "file_sha256": read.sha256}
         if read.unchanged:
-            open_item.change(self.batch, "", facts)
+            open_item.change(self.batch, "", {"stamp": read.stamp, "file_sha256": read.sha256})
             self._unchanged(open_item)
             return
-        if not read.container and open_item.is_same:
-            open_item.change(self.batch, "", facts)
-        for draft in tuple(open_item.drafts):
-            if draft.place.record == "":
-                draft.stamp, draft.file_sha256, draft.file_bytes = read.stamp, read.sha256, read.size_bytes
-            self._settle_if_complete(draft)
-        self._retire_unseen(open_item)
+        whole = open_item.whole_draft
+        if whole is not None:
+            whole.stamp, whole.file_sha256, whole.file_bytes = read.stamp, read.sha256, read.size_bytes
+        self._advance(open_item)
 
-    def _retire_unseen(self, open_item: OpenItem) -> None:
-        open_item.retire_unseen(self.batch, pace.MOST_CHANGES)
-        if open_item.leaving is None and open_item.last_word is not None:
+    def _advance(self, open_item: OpenItem) -> None:
+        """What comes next of a heard file, step by step: its text embedded, lost records retired, its text visible.
+
+        Nothing is retired for a text that may still fail, and no text says that the file has been read while records
+        are left that a crash would keep for ever.
+        """
+        whole = open_item.whole_draft
+        if not open_item.is_heard or (whole is not None and not whole.complete):
+            return
+        if not open_item.has_left:
+            open_item.retire_unseen(self.batch, pace.MOST_CHANGES)
+        if not open_item.has_left:
+            return
+        if open_item.last_word is not None:
             self._say_last(open_item, open_item.last_word)
-        else:
-            self._settle_if_done(open_item, self.batch)
+        elif whole is not None and whole not in self.ready:
+            self.ready.append(whole)
+        elif not open_item.drafts:
+            self._finish(open_item, self.batch)
 
     def _unchanged(self, open_item: OpenItem) -> None:
         """Touched, but the same bytes as before: what came of them then holds."""
@@ -221,14 +236,13 @@ class Intake:
         del self.items[open_item.item.id]
 
     def _settle_if_complete(self, draft: Draft) -> None:
+        if not draft.complete or draft in self.ready:
+            return
         open_item = self.items.get(draft.item_id)
-        read = open_item is not None and open_item.read is not None
-        if draft.complete and (draft.place.record or read) and draft not in self.ready:
+        if draft.place.record:
             self.ready.append(draft)
-
-    def _settle_if_done(self, open_item: OpenItem, batch: Batch) -> None:
-        if open_item.read is not None and not open_item.drafts and open_item.leaving is None:
-            self._finish(open_item, batch)
+        elif open_item is not None:
+            self._advance(open_item)
 
     def _finish(self, open_item: OpenItem, batch: Batch) -> None:
         read = open_item.read
@@ -237,6 +251,8 @@ class Intake:
             values = {"state": "container", "reason": None, "recipe": self._rules.recipe}
             facts = {"stamp": read.stamp, "file_sha256": read.sha256}
             open_item.change(batch, "", {**values, **facts})
+        elif read is not None and open_item.is_same:
+            open_item.change(batch, "", {"stamp": read.stamp, "file_sha256": read.sha256})
         if open_item.bad_records:
             detail = f"{open_item.bad_records} of {open_item.records} records"
             batch.outcomes.append(Outcome(open_item.item.id, "failed", "records_failed", detail))
@@ -256,17 +272,15 @@ class Intake:
         self._drop_drafts(open_item)
         if state == "skipped" and reason != "vanished":
             open_item.last_word = last_word
-            self._retire_unseen(open_item)
+            self._advance(open_item)
         else:
             self._say_last(open_item, last_word)
 
     def _say_last(self, open_item: OpenItem, last_word: LastWord) -> None:
         outcome = last_word.outcome
         if outcome.reason != "vanished":
-            keeps = (
-                outcome.state == "failed"
-            )  # what was readable before stays searchable: a doubt deletes nothing
-            open_item.change(self.batch, "", last_word.values, keeps)
+            # What was readable before stays searchable when the file has failed: a doubt deletes nothing.
+            open_item.change(self.batch, "", last_word.values, keeps=outcome.state == "failed")
         self.batch.outcomes.append(outcome)
         self.batch.count(outcome.state)
         del self.items[open_item.item.id]
@@ -277,6 +291,8 @@ class Intake:
             self._end(open_item, state, DocumentFailed(error.reason, error.detail))
         else:
             self._drop_drafts(open_item)
+            if any(draft in self.ready for draft in open_item.drafts):
+                self._note_half_in(open_item, self.batch)
             del self.items[open_item.item.id]
             self.postponed.append((open_item.item, error))
 
@@ -292,7 +308,7 @@ class Intake:
         open_item.change(self.batch, draft.place.record, {**values, "recipe": self._rules.recipe}, keeps=True)
         self._drop_draft(draft)
         open_item.drafts.discard(draft)
-        self._settle_if_done(open_item, self.batch)
+        self._advance(open_item)
 
     def _drop_drafts(self, open_item: OpenItem) -> None:
         """Forget what is in hand of an item; records of it that are complete still count."""

@@ -160,10 +160,8 @@ class Jobs:
                 return views.job_view(c, row)
             if row.state == State.COMPLETED_WITH_ERRORS and row.failed == 1:
                 jobs.ask(c, job_id, Verb.RETRY)
-            items.settle_all(
-                c, [{"item": item_id, "state": "skipped", "reason": items.ASKED, "detail": None}]
-            )
-            counts = {"skipped": 1, "failed": -(item.state == "failed")}
+            items.skip(c, item_id)
+            counts = {"skipped": int(item.op == "upsert"), "failed": -(item.state == "failed")}
             return views.job_view(c, jobs.count(c, job_id, "skip", counts))
 
     def checkpoints(self, job_id: str, cursor: str | None = None, limit: int = 20) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from array import array
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from itertools import islice
 
 import numpy as np
@@ -9,11 +10,25 @@ from numpy.typing import NDArray
 
 from service.ledger import documents
 from service.ledger.database import Ledger
+from service.ports import Folder
 
 _FILES_AHEAD = 1_000  # so many rows at most, unless one folder has more
 _FOLDERS_AHEAD = 50
 _LARGE_FILES = 5_000  # of a folder with more known files than this only a part is in memory at a time
 _NAMES_AT_ONCE = 5_000
+
+
+def distinct(parts: Iterable[Folder]) -> Iterator[Folder]:
+    """A folder's parts, each name once: a file system may list one twice while the folder changes."""
+    seen: set[int] = set()
+    before: Mapping[str, str] = {}
+    for part in parts:
+        seen.update(map(hash, before))
+        before = part.files
+        if seen and not seen.isdisjoint(map(hash, part.files)):
+            files = {name: stamp for name, stamp in part.files.items() if hash(name) not in seen}
+            part = replace(part, files=files)
+        yield part
 
 
 class SmallFolder:

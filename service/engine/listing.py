@@ -9,7 +9,7 @@ from sqlalchemy import Connection
 
 from service.core.guard import Deletions, may_delete
 from service.core.keys import file_key
-from service.engine.known import Known, LargeFolder, SmallFolder
+from service.engine.known import Known, LargeFolder, SmallFolder, distinct
 from service.engine.lease import Lease
 from service.errors import Refused
 from service.ledger import collections, documents, items, jobs
@@ -77,7 +77,7 @@ class Listing:
             unseen_folders.discard(path)
             # Known names first, for the same reason as above.
             before = known.folder(path, waiting)
-            for part in self.source.scan(path, self.pulse):
+            for part in distinct(self.source.scan(path, self.pulse)):
                 self._compare(part, before)
                 waiting += [f"{path}/{name}" if path else name for name in reversed(part.subfolders)]
                 self._flush(force=False)

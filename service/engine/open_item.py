@@ -36,13 +36,17 @@ class OpenItem:
 
     item: AnyRow
     known: KnownFile
+    stream: int = (
+        0  # the feeder's number; what another stream says, of an attempt that was given up, does not count
+    )
     records: int = 0  # met so far
     is_same: bool = False  # the text of the file itself has not changed
     drafts: set[Draft] = field(default_factory=set)  # not committed yet
     current: Draft | None = None
     read: FileRead | None = None
     last_word: LastWord | None = None
-    leaving: Iterator[AnyRow] | None = None  # known records that the file has no more, until all are retired
+    leaving: Iterator[AnyRow] | None = None  # known records that the file has no more, while they are retired
+    has_left: bool = False  # all of them are
     bad_records: int = 0
     half_in: DocumentChange | None = None  # what the ledger was told of the file before its last record came
     _seen: set[bytes] = field(default_factory=set)  # records, by hash: a file may have a million
@@ -59,6 +63,11 @@ class OpenItem:
     def is_begun(self) -> bool:
         """Whether a commit may hold a part of its records, or of their retirement."""
         return self.records > 0 or self.leaving is not None
+
+    @property
+    def whole_draft(self) -> Draft | None:
+        """The draft of the file itself, while it is not committed."""
+        return next((draft for draft in self.drafts if draft.place.record == "" and not draft.failed), None)
 
     def place(self, record: str) -> Place:
         """Where a record of this file stands in its source."""
@@ -93,7 +102,7 @@ class OpenItem:
             self._change(batch, row.record, row, values, keeps=False)
             batch.count("deleted")
         if len(gone) < room:
-            self.leaving = None
+            self.leaving, self.has_left = None, True
 
     def _change(
         self, batch: Batch, record: str, known: AnyRow | None, values: dict[str, Any], keeps: bool

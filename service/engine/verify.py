@@ -128,6 +128,8 @@ def _check_versions(ledger: Ledger, collection_id: str, census: Census) -> Itera
             kind = "missing" if found < expected else "duplicate"
             key = documents.key_of_version(c, collection_id, version)
             yield Problem(kind, key, f"{found} rows of version {version}, {expected} expected")
+        for row in documents.doubled(c, collection_id, _MOST_TOLD):
+            yield Problem("duplicate", row.key, f"{row.versions} versions are visible, 1 expected")
     if len(amiss) > _MOST_TOLD:
         yield Problem("missing", "", f"{len(amiss) - _MOST_TOLD} more versions have too few or too many rows")
 

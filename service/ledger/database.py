@@ -33,7 +33,7 @@ class Ledger:
         self._engine = engine
         file = engine.url.database if engine.dialect.name == "sqlite" else None
         self._file = Path(file) if file else None
-        self._inode: int | None = None
+        self._opened: tuple[int, int] | None = None  # device and inode
 
     @classmethod
     def open(cls, url: str) -> "Ledger":
@@ -66,9 +66,13 @@ class Ledger:
         is unmounted, or put back from a backup, under a running service."""
         if self._file is None:
             return
-        inode = self._file.stat().st_ino if self._file.exists() else None
-        self._inode = self._inode or inode
-        if inode != self._inode:
+        try:
+            stat = self._file.stat()
+            found = (stat.st_dev, stat.st_ino)
+        except OSError:
+            found = None
+        self._opened = self._opened or found
+        if found != self._opened:
             where = f"{self._file} is gone, or not the file that was opened"
             raise TryAgain(
                 "ledger_unavailable", f"{where}: put it back, or start again with the one that is there"

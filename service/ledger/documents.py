@@ -12,6 +12,7 @@ from service.ledger.schema import content_head, documents, literally, version_sp
 _WHERE_FROM = ("key", "source_id", "folder", "name", "record")
 _ROWS_AT_ONCE = 5_000
 _KEYS_AT_ONCE = 1_000  # a statement may have only so many parameters
+_LAST_CHARACTER = "\U0010ffff"
 _NO_DOCUMENT = ("deleted", "container")
 
 # Built once: they are executed for every few folders of a listing, or for every record of a file.
@@ -66,19 +67,18 @@ def count_of(c: Connection, source_id: int, folder: str = "") -> int:
     """How many documents, containers aside, the source owns in a folder and below it that are not deleted."""
     mine = (documents.c.source_id == source_id) & documents.c.state.not_in(_NO_DOCUMENT)
     if folder:
-        below = documents.c.folder.startswith(f"{folder}/", autoescape=True)
+        # Not LIKE, for which SQLite has one case only. "0" comes after "/".
+        below = (documents.c.folder >= f"{folder}/") & (documents.c.folder < f"{folder}0")
         mine &= (documents.c.folder == folder) | below
     return c.execute(select(func.count()).select_from(documents).where(mine)).scalar_one()
 
 
 def count_of_files(c: Connection, collection_id: str, keys: Sequence[str]) -> int:
     """How many documents the files with these keys have, containers aside and records included."""
-    files = of_files(c, collection_id, keys).values()
-    count = sum(file.state not in _NO_DOCUMENT for file in files)
-    for file in files:
-        if file.state == "container":
-            mine = _records_of(collection_id, file.key) & documents.c.state.not_in(_NO_DOCUMENT)
-            count += c.execute(select(func.count()).select_from(documents).where(mine)).scalar_one()
+    count = sum(file.state not in _NO_DOCUMENT for file in of_files(c, collection_id, keys).values())
+    for key in keys:  # whatever a file is now: one that failed may have kept its records
+        mine = _records_of(collection_id, key) & documents.c.state.not_in(_NO_DOCUMENT)
+        count += c.execute(select(func.count()).select_from(documents).where(mine)).scalar_one()
     return count
 
 
@@ -139,7 +139,7 @@ def listing(
     query = select(documents).where(documents.c.collection_id == collection_id, documents.c.doc_id > after)
     query = query.where(documents.c.state == state if state else documents.c.state.not_in(_NO_DOCUMENT))
     if prefix:
-        query = query.where(documents.c.key.startswith(prefix, autoescape=True))
+        query = query.where(documents.c.key >= prefix, documents.c.key < f"{prefix}{_LAST_CHARACTER}")
     return c.execute(query.order_by(documents.c.doc_id).limit(limit)).all()
 
 
@@ -243,6 +243,19 @@ def live_sizes(c: Connection, collection_id: str) -> Iterator[tuple[int, int]]:
     query = select(versions.c.version_id, versions.c.chunks).join(version_spans, same).where(visible)
     for row in c.execute(query.order_by(versions.c.version_id)).yield_per(_ROWS_AT_ONCE):
         yield row.version_id, row.chunks
+
+
+def doubled(c: Connection, collection_id: str, limit: int) -> Sequence[AnyRow]:
+    """(key, versions) of documents of which more than one version is visible."""
+    visible = (version_spans.c.collection_id == collection_id) & version_spans.c.to_generation.is_(None)
+    same = (versions.c.version_id == version_spans.c.version_id) & (
+        versions.c.collection_id == version_spans.c.collection_id
+    )
+    query = select(versions.c.doc_id, func.count().label("versions")).join(version_spans, same).where(visible)
+    twice = query.group_by(versions.c.doc_id).having(func.count() > 1).limit(limit).subquery()
+    mine = documents.c.collection_id == collection_id
+    named = select(documents.c.key, twice.c.versions).join(twice, twice.c.doc_id == documents.c.doc_id)
+    return c.execute(named.where(mine)).all()
 
 
 def key_of_version(c: Connection, collection_id: str, version_id: int) -> str:

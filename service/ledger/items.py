@@ -13,7 +13,7 @@ from service.ledger.schema import items, literally
 _OPEN = literally(items.c.state, "pending", "in_flight")
 _AMISS = literally(items.c.state, "failed", "skipped")
 _INDEXED = {"pending": _OPEN, "in_flight": _OPEN, "failed": _AMISS, "skipped": _AMISS}
-ASKED = "asked"  # the reason of an item that somebody wants tried again, changed or not
+ASKED = "asked"  # the reason of what was done to an item because somebody wanted it
 
 
 def add(c: Connection, job_id: str, op: str, rows: Iterable[Mapping[str, str]]) -> int:
@@ -118,10 +118,16 @@ def postpone(c: Connection, item_id: int, not_before: str, reason: str, detail: 
 
 
 def settle_all(c: Connection, rows: Sequence[Mapping[str, Any]]) -> None:
-    """Record many outcomes ({item, state, reason, detail} each) in one round."""
+    """Record many outcomes ({item, state, reason, detail} each) of items in flight in one round."""
     if rows:
         changes: dict[str, Any] = {name: bindparam(name) for name in ("state", "reason", "detail")}
-        c.execute(update(items).where(items.c.id == bindparam("item")).values(**changes), list(rows))
+        mine = (items.c.id == bindparam("item")) & (items.c.state == "in_flight")
+        c.execute(update(items).where(mine).values(**changes), list(rows))
+
+
+def skip(c: Connection, item_id: int) -> None:
+    """Somebody does without an item."""
+    c.execute(update(items).where(items.c.id == item_id).values(state="skipped", reason=ASKED, detail=None))
 
 
 def get(c: Connection, job_id: str, item_id: int) -> AnyRow:
@@ -140,7 +146,16 @@ def retry_failed(c: Connection, job_id: str, item_id: int | None = None) -> int:
     return c.execute(
         update(items)
         .where(which)
-        .values(state="pending", attempts=0, spared=0, tries=0, not_before=None, reason=ASKED, detail=None)
+        .values(
+            state="pending",
+            asked=True,
+            attempts=0,
+            spared=0,
+            tries=0,
+            not_before=None,
+            reason=ASKED,
+            detail=None,
+        )
     ).rowcount
 
 

@@ -159,6 +159,7 @@ items = Table(
     Column("state", String(12), nullable=False),  # pending, in_flight, done, skipped, failed
     _count("attempts"),
     _count("spared"),  # unclean ends that were not counted as attempts
+    Column("asked", Boolean, nullable=False, server_default=text("0")),  # to be tried again, changed or not
     _count("tries"),  # passing conditions met, for backoff
     Column("not_before", String(40)),
     Column("reason", String(40)),

@@ -326,6 +326,7 @@ def upgrade() -> None:
         sa.Column("state", sa.String(length=12), nullable=False),
         sa.Column("attempts", sa.BigInteger(), server_default="0", nullable=False),
         sa.Column("spared", sa.BigInteger(), server_default="0", nullable=False),
+        sa.Column("asked", sa.Boolean(), server_default=sa.text("0"), nullable=False),
         sa.Column("tries", sa.BigInteger(), server_default="0", nullable=False),
         sa.Column("not_before", sa.String(length=40), nullable=True),
         sa.Column("reason", sa.String(length=40), nullable=True),

@@ -200,7 +200,7 @@ def test_a_skip_that_comes_while_its_item_is_claimed_wins_or_is_refused(
     def skip_first(c: Any, ids: list[int]) -> set[int]:
         if not skipped:
             skipped.append(ids[0])
-            items.settle_all(c, [{"item": ids[0], "state": "skipped", "reason": "asked", "detail": None}])
+            items.skip(c, ids[0])
         return real(c, ids)
 
     monkeypatch.setattr(items, "start", skip_first)
