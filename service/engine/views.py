@@ -108,14 +108,11 @@ def _rate(c: Connection, row: AnyRow) -> tuple[float, bool]:
     recent = [(datetime.fromisoformat(p.at), p.settled) for p in points if p.at >= row.leased_at]
     began, now = datetime.fromisoformat(row.leased_at), datetime.now(UTC)
     rate = rate_per_second(recent, began, now)
-    if (
-        recent and not rate
-    ):  # inside a large document nothing is settled for a while: the attempt as a whole says more
-        rate = (
-            segments.settled_since(c, row.collection_id, row.id, row.leased_at)
-            / (now - began).total_seconds()
-        )
-    return rate, len(recent) >= _SURE_POINTS
+    if rate or not recent:
+        return rate, len(recent) >= _SURE_POINTS
+    # Inside a large document nothing is settled for a while: the attempt as a whole says more, if nothing of its end.
+    settled = segments.settled_since(c, row.collection_id, row.id, row.leased_at)
+    return settled / (now - began).total_seconds(), False
 
 
 def _links(job_id: str) -> dict[str, str]:

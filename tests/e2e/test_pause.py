@@ -56,9 +56,9 @@ def test_while_a_pdf_of_400_pages_is_parsed(service: Serving, tmp_path: Path) ->
 
 def test_while_a_huge_tree_is_listed(service: Serving, tmp_path: Path) -> None:
     library = tmp_path / "library"
-    for folder in range(300):
+    for folder in range(500):
         (library / f"f{folder}").mkdir(parents=True)
-        for file in range(100):
+        for file in range(300):
             (library / f"f{folder}/{file}.txt").touch()
     job_id = service.start(library)
     service.wait(job_id, lambda job: job["stage"] == "list" and job["progress"]["discovered"] > 0)

@@ -1,11 +1,14 @@
 """A folder becomes a collection, and later runs follow its changes."""
 
 import json
+from concurrent.futures import Future
 from itertools import pairwise
 
 import pytest
 
 from service.core.job import Verb
+from service.ports import Float32Vector
+from tests.engine.lagging_embedder import LaggingEmbedder
 from tests.engine.world import World
 
 
@@ -220,3 +223,21 @@ def test_no_checkpoint_has_more_documents_than_a_batch(world: World, size: int) 
     assert documents[-1] == 25
     assert max(after - before for before, after in pairwise(documents)) <= size
     assert world.contents() == world.expected()
+
+
+def test_inside_a_large_document_the_rate_is_not_zero_and_no_end_is_foretold(world: World) -> None:
+    world.configure(segment_rows=8, commit_seconds=0.0)
+    world.write("a.txt", "a small document")
+    world.write("b.txt", "\n\n".join(f"paragraph {n} of many" for n in range(600)))
+    seen = []
+
+    class Watching(LaggingEmbedder):
+        def submit(self, text: str) -> Future[Float32Vector]:
+            seen.append(world.jobs.listing()["jobs"][0]["progress"])
+            return super().submit(text)
+
+    world.embedder = Watching(0.003)
+    assert world.run(batch_size=1)["state"] == "succeeded"
+    inside = [progress for progress in seen if progress["settled"] == 1 and progress["chunks"] > 100]
+    assert inside
+    assert all(progress["rate_per_second"] > 0 and progress["eta_seconds"] is None for progress in inside)
