@@ -228,7 +228,7 @@ def test_no_checkpoint_has_more_documents_than_a_batch(world: World, size: int) 
 def test_inside_a_large_document_the_rate_is_not_zero_and_no_end_is_foretold(world: World) -> None:
     world.configure(segment_rows=8, commit_seconds=0.0)
     world.write("a.txt", "a small document")
-    world.write("b.txt", "\n\n".join(f"paragraph {n} of many" for n in range(600)))
+    world.write("later/b.txt", "\n\n".join(f"paragraph {n} of many" for n in range(600)))
     seen = []
 
     class Watching(LaggingEmbedder):
