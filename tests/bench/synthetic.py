@@ -43,13 +43,14 @@ class Grown:
     owner: Owner
 
     def next_batch(self, rows: int) -> Batch:
-        """`rows` chunks of new documents whose items are in the ledger, ready to commit."""
+        """`rows` chunks of new documents whose items are in flight, ready to commit."""
         number = self.state.generation
         names = [f"{number:06}-{n:04}.txt" for n in range(rows // _CHUNKS_PER_DOCUMENT)]
         with self.ledger.write() as c:
             found = [{"folder": "made", "name": name, "stamp": "1:1:1:1"} for name in names]
             items.add(c, self.owner.job_id, "upsert", found)
             pending = items.next_pending(c, self.owner.job_id, "upsert", len(names), "")
+            items.start(c, [item.id for item in pending])
         vectors = np.random.default_rng(number).standard_normal((rows, DIMENSIONS), dtype=np.float32)
         batch = Batch()
         for first, item in zip(range(0, rows, _CHUNKS_PER_DOCUMENT), pending, strict=True):
