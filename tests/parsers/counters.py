@@ -49,3 +49,10 @@ class Harmful(WordPieces):
         if not mark.exists():
             mark.touch()
             time.sleep(60)
+
+
+class Knowing(WordPieces):
+    """Knows no word that is not ASCII: each is one token."""
+
+    def count(self, text: str) -> int:
+        return 2 + len(text.split())

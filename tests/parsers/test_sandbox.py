@@ -1,5 +1,6 @@
 """A document can harm its child, never the service and never another document."""
 
+import errno
 import os
 import signal
 import subprocess
@@ -7,7 +8,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -294,3 +295,26 @@ def test_a_child_for_plain_text_loads_no_heavy_library_and_stays_small(
     assert "lxml" not in Path(f"/proc/{child}/maps").read_text()
     status = Path(f"/proc/{child}/status").read_text()
     assert int(status.partition("VmRSS:")[2].split()[0]) < 40_000
+
+
+def test_a_file_that_may_not_be_read_fails_at_once_and_says_what_to_do(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def forbidden(*_: object) -> int:
+        raise PermissionError(errno.EACCES, "Permission denied")
+
+    monkeypatch.setattr(preparing, "_without_waiting", forbidden)
+    limits = preparing.Limits(64, 0, 1000)
+    with pytest.raises(DocumentFailed, match="give this user the right") as failed:
+        list(preparing.messages(tmp_path / "a.txt", {}, "", len, limits))
+    assert failed.value.reason == "no_permission"
+
+
+def test_a_word_that_the_model_does_not_know_counts_by_its_length(tmp_path: Path) -> None:
+    """One token to the model, however long: pages of them would otherwise be one chunk."""
+    sandbox = Sandbox(SandboxSettings("tests.parsers.counters:Knowing", str(tmp_path), max_tokens=64))
+    with closing(sandbox):
+        said = prepare(sandbox, task(tmp_path, "\u0e01" * 6_000))
+    spans = [span for piece in said if isinstance(piece, Piece) for span in piece.spans]
+    assert len(spans) > 5
+    assert max(span.stop - span.start for span in spans) < 64 * 13
