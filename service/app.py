@@ -26,6 +26,7 @@ from service.settings import Settings
 if TYPE_CHECKING:
     from service.engine.search import Search
     from service.engine.tools import Tools
+    from service.maintenance.keeper import Keeper
     from service.supervisor import Supervisor
     from service.web.services import Services
 
@@ -158,11 +159,20 @@ def open_tools(settings: Settings, ledger: Ledger) -> Iterator["Tools"]:
             preparer,
             embedder,
             open_source,
+            make_keeper(settings, ledger),
             embedder_restarts=lambda: embedder.restarts,
         )
     finally:
         preparer.close()
         embedder.close()
+
+
+def make_keeper(settings: Settings, ledger: Ledger) -> "Keeper":
+    """Who does the maintenance in this process."""
+    from service.maintenance.duties import DUTIES
+    from service.maintenance.keeper import Keeper
+
+    return Keeper(ledger, engine_settings(settings), DUTIES)
 
 
 def make_search(settings: Settings, ledger: Ledger) -> "Search":

@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal
 
 import typer
 
+from service import upkeep
 from service.console import say, show, show_facts
 from service.errors import BadRequest, TidestoneError
 from service.options import (
@@ -34,6 +35,7 @@ app = typer.Typer(
 )
 models = typer.Typer(help="The embedding model.", no_args_is_help=True)
 app.add_typer(models, name="model")
+upkeep.register(app)
 
 
 def main() -> None:

@@ -17,12 +17,13 @@ index <- core errors failpoints reader
 ledger <- core errors
 engine <- core ports errors failpoints index ledger reader
 sources parsers embedders <- core ports errors children
-web <- engine core errors bounds
+maintenance <- engine core errors failpoints index ledger reader
+web <- engine maintenance core errors bounds
 sections <- bounds
 settings <- errors sections
 supervisor <- engine ledger core errors
-app <- core ports errors engine ledger index sources parsers embedders web settings sections supervisor
-cli __main__ ingesting serving working follow session report options <- everything
+app <- core ports errors engine maintenance ledger index sources parsers embedders web settings sections supervisor
+cli __main__ ingesting serving working follow session report options upkeep tending <- everything
 """
 ROWS = [row.split("<-") for row in ROOMS.strip().splitlines()]
 MAY = {room: set(right.split()) for left, right in ROWS for room in left.split()}

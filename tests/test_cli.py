@@ -326,3 +326,9 @@ def test_ingestion_can_be_switched_off(
     monkeypatch.setenv("TIDESTONE_INGESTION__ENABLED", "false")
     code, _, err = here(*command)
     assert (code, "enabled is false" in err) == (1, True)
+
+
+def test_repair_is_done_at_once_and_leaves_a_receipt(ingested: Place, here: Here) -> None:
+    done = here.ask("repair")
+    assert (done["state"], done["result"]["segments_taken_out"]) == ("done", [])
+    assert here.ask("tasks")["tasks"][0] == done

@@ -9,7 +9,7 @@ import pytest
 
 from service.core.job import State, Verb
 from service.engine.jobs import Order
-from service.engine.lease import Lease, Observer
+from service.engine.lease import Lease, Observer, Wanted
 from service.errors import BadRequest, Conflict
 from service.follow import View
 from service.ingesting import Companion, Intent, choose, place
@@ -158,7 +158,13 @@ def test_work_that_another_has_is_watched_until_its_lease_is_free(world: World, 
     job_id = _unfinished(world, State.QUEUED)
     with world.ledger.read() as c:
         job = job_rows.get(c, job_id)
-    held = Lease.take(world.ledger, Observer(), job, world.settings.folder("docs"), "somebody else")
+    held = Lease.take(
+        world.ledger,
+        Observer(),
+        Wanted(job.collection_id, job.id),
+        world.settings.folder("docs"),
+        "somebody else",
+    )
     assert held is not None
     with ThreadPoolExecutor(1) as executor:
         watching = executor.submit(companion.see_through, job_id)

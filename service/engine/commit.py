@@ -1,7 +1,7 @@
 """The commit protocol: reserve, write files, one ledger transaction, publish."""
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -36,10 +36,18 @@ class Committer:
     def __init__(self, ledger: Ledger, lease: Lease, state: CollectionState) -> None:
         self._ledger, self._lease, self._state = ledger, lease, state
 
-    def commit(self, batch: Batch, owner: Owner, damaged: Sequence[Segment] = (), **job_changes: Any) -> int:
+    def commit(
+        self,
+        batch: Batch,
+        owner: Owner,
+        damaged: Sequence[Segment] = (),
+        also: Callable[[Connection], None] = lambda _: None,
+        **job_changes: Any,
+    ) -> int:
         """Commit a batch and return its generation. Raises LeaseLost, TryAgain, Corrupt.
 
-        `damaged` segments, which the state has given up already, go out of use in the same step.
+        `damaged` segments, which the state has given up already, go out of use in the same step; `also` takes part
+        in its transaction.
         """
         state = self._state
         kind = "repair" if damaged else "ingest"
@@ -54,6 +62,7 @@ class Committer:
         with self._ledger.write() as c:
             self._lease.hold(c)
             record.commit(c, state, batch, written, owner, job_changes)
+            also(c)
         reach("ledger.after")
         written.adopt_into(state)
         state.documents += len(batch.finished) - len(batch.retired)

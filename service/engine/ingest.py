@@ -39,7 +39,7 @@ _DELETES_AT_ONCE = 200
 
 
 class Interrupted(Exception):
-    """A wish, SIGTERM or the end of the lease: stop at the next safe point."""
+    """A wish, SIGTERM or an errand: stop at the next safe point."""
 
 
 class GaveUp(Exception):
@@ -72,11 +72,22 @@ class Ingest:
         self.restarts = dict(self.tools.embedder_restarts())
         self.watched: Future[Float32Vector] | None = None
 
+    @property
+    def has_to_stop(self) -> bool:
+        """Whether somebody wants this work to stop."""
+        return self.stop.is_set() or self.lease.wish != "running"
+
     def check(self) -> None:
+        """Raise Interrupted or LeaseLost when this work must stop, or let an errand go first."""
+        self.check_wish()
+        if self.lease.errand:
+            raise Interrupted
+
+    def check_wish(self) -> None:
         """Raise Interrupted or LeaseLost when this work must stop."""
         if self.lease.lost:
             raise LeaseLost("another worker holds the collection")
-        if self.stop.is_set() or self.lease.wish != "running":
+        if self.has_to_stop:
             raise Interrupted
 
     def work(self) -> None:

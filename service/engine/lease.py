@@ -3,6 +3,7 @@
 import fcntl
 import os
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from threading import Event, Lock, Thread
@@ -17,7 +18,16 @@ DEAD_SECONDS = 15.0  # without a beat, on the observer's own monotonic clock
 BEAT_SECONDS = 3.0
 WISH_SECONDS = 0.2
 MOST_UNWATCHED_SECONDS = 5.0  # that count between two looks of an observer
+ERRANDS_SECONDS = 1.0  # between two interruptions of a job's work
 _LOCK_TRIES = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """Whose lease is to be taken, and for which job; "": for maintenance."""
+
+    collection_id: str
+    job_id: str = ""
 
 
 @dataclass
@@ -63,8 +73,11 @@ class Lease:
         self.collection_id, self.token = collection_id, token
         self.lost = False
         self.wish = "running"  # the desired state of the job that is watched
+        self.errand = False  # maintenance that may be done beside the job is waiting
         self._ledger, self._holder, self._lock = ledger, holder, lock
         self._job_id: str | None = None
+        self._errands: Callable[[Connection], bool] = lambda _: False
+        self._next_errand = 0.0  # monotonic
         self._ended = Event()
         self._guard = Lock()
         self._thread = Thread(target=self._live, name="lease", daemon=True)
@@ -72,27 +85,33 @@ class Lease:
 
     @classmethod
     def take(
-        cls, ledger: Ledger, observer: Observer, job: AnyRow, folder: Path, holder: str
+        cls, ledger: Ledger, observer: Observer, wanted: Wanted, folder: Path, holder: str
     ) -> "Lease | None":
         """Take the lease if it is free or its holder is dead; None when somebody has it."""
         lock = _lock(folder)
         taken = None
         try:
             with ledger.write() as c:
-                lease = leases.read(c, job.collection_id)
+                lease = leases.read(c, wanted.collection_id)
                 if observer.is_free(lease, lock is not None):
                     host = boot_id() if lock is not None else ""
-                    taken = leases.take(c, lease, holder, job.id, host)
+                    taken = leases.take(c, lease, holder, wanted.job_id, host)
         finally:
             if taken is None:
                 _unlock(lock)
-        return None if taken is None else cls(ledger, job.collection_id, taken, holder, lock)
+        return None if taken is None else cls(ledger, wanted.collection_id, taken, holder, lock)
 
-    def watch(self, job_id: str) -> None:
-        """From now on keep `wish` equal to this job's desired state."""
+    def watch(self, job_id: str, errands: Callable[[Connection], bool] | None = None) -> None:
+        """From now on keep `wish` equal to this job's desired state, and `errand` to what `errands` says."""
         with self._guard:
             self._job_id = job_id
+            self._errands = errands or self._errands
         self._look()
+
+    def errands_served(self) -> None:
+        """Work goes on for a while before the next errand interrupts it."""
+        with self._guard:
+            self.errand, self._next_errand = False, time.monotonic() + ERRANDS_SECONDS
 
     def hold(self, c: Connection) -> None:
         """First statement of a transaction under the lease; raises LeaseLost."""
@@ -139,7 +158,10 @@ class Lease:
             return
         with self._ledger.read() as c:
             wish = jobs.get(c, job_id).desired_state
+            errand = self._errands(c)
         self.wish = wish
+        with self._guard:
+            self.errand = errand and time.monotonic() >= self._next_errand
 
 
 def boot_id() -> str:

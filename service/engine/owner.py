@@ -7,7 +7,10 @@ from dataclasses import dataclass
 class Owner:
     """The job, its source, and the recipe its text is made with."""
 
-    job_id: str
-    service: str  # library, push, crawl, changes: the label of its metrics
+    job_id: str  # "" for maintenance
+    service: str  # library, push, crawl, changes, maintenance: the label of its metrics
     source_id: int
     recipe: str
+
+
+MAINTENANCE = Owner(job_id="", service="maintenance", source_id=0, recipe="")

@@ -41,7 +41,8 @@ def commit(
         "batch": written.batch,
     }
     changes = {"checkpoint": newest, "losses": 0, **job_changes}
-    jobs.count(c, owner.job_id, "checkpoint", batch.counters, **changes)
+    if owner.job_id:
+        jobs.count(c, owner.job_id, "checkpoint", batch.counters, **changes)
     _measure(c, batch, owner)
 
 

@@ -32,7 +32,7 @@ def take_out(
     )
     state.segments = [segment for segment in state.segments if segment not in damaged]
     # Items first: what a crash in between leaves is one item too many; the other order would lose them.
-    _queue_again(ledger, owner, lost)
+    _queue_again(ledger, state.id, lost)
     committer.commit(batch, owner, damaged)
     for segment in damaged:
         _put_aside(state, segment)
@@ -71,16 +71,17 @@ def _put_aside(state: CollectionState, segment: Segment) -> None:
             put_aside(state.folder, file.name)
 
 
-def _queue_again(ledger: Ledger, owner: Owner, lost: Sequence[AnyRow]) -> None:
+def _queue_again(ledger: Ledger, collection_id: str, lost: Sequence[AnyRow]) -> None:
     """A job whose listing is complete would not look at these files again: give it their items."""
-    mine = [version for version in lost if version.source_id == owner.source_id]
-    files = sorted({(version.folder, version.name) for version in mine})
-    with ledger.write() as c:
-        job = jobs.get(c, owner.job_id)
-        if job.total is None:
-            return
-        # Two items of one file in one job would make two versions of it; one that is to be removed is gone.
-        waiting = items.open_files(c, owner.job_id)
-        rows = [{"folder": f, "name": n, "stamp": ""} for f, n in files if (f, n) not in waiting]
-        items.add(c, owner.job_id, "upsert", rows)
-        jobs.note(c, owner.job_id, total=job.total + len(rows), discovered=job.discovered + len(rows))
+    for source_id in sorted({version.source_id for version in lost}):
+        mine = [version for version in lost if version.source_id == source_id]
+        files = sorted({(version.folder, version.name) for version in mine})
+        with ledger.write() as c:
+            job = jobs.unfinished_of(c, collection_id, source_id)
+            if job is None or job.total is None:
+                continue
+            # Two items of one file in one job would make two versions of it; one that is to be removed is gone.
+            waiting = items.open_files(c, job.id)
+            rows = [{"folder": f, "name": n, "stamp": ""} for f, n in files if (f, n) not in waiting]
+            items.add(c, job.id, "upsert", rows)
+            jobs.note(c, job.id, total=job.total + len(rows), discovered=job.discovered + len(rows))

@@ -6,7 +6,7 @@ from threading import Event
 
 from service.core.job import Fact, State
 from service.engine.collections import check_space
-from service.engine.commit import Committer
+from service.engine.holding import Holding
 from service.engine.ingest import GaveUp, Ingest, Interrupted
 from service.engine.lease import Lease
 from service.engine.listing import Listing, Terms
@@ -16,7 +16,6 @@ from service.engine.publish import publish
 from service.engine.recall import Recall
 from service.engine.recover import count_restore, recover
 from service.engine.repair import take_out
-from service.engine.state import CollectionState
 from service.engine.tools import Tools
 from service.errors import TryAgain
 from service.ledger import items, jobs, metrics
@@ -32,11 +31,9 @@ class Tenure:
         """`goes_on`: it has been worked on before, and has not only waited for a passing condition since."""
         self._goes_on = goes_on
         self._tools, self._stop, self._job, self._lease = tools, stop, job, lease
-        with self._tools.ledger.read() as c:
-            folder = self._tools.settings.folder(job.collection)
-            self._state = CollectionState.load(c, job.collection_id, folder, self._tools.store_id)
+        self._holding = Holding.of(tools.ledger, tools.settings, lease, tools.store_id)
+        self._state, self._committer = self._holding.state, self._holding.committer
         self._owner = Owner(job.id, job.service, job.source_id, self._tools.preparer.recipe.fingerprint)
-        self._committer = Committer(self._tools.ledger, lease, self._state)
 
     def see_through(self) -> None:
         """Recover, then work until the job is settled. Raises what the work raises."""
@@ -94,6 +91,7 @@ class Tenure:
             self._publish_for_certain(ingest)
         except Interrupted:
             ingest.save_what_is_embedded()
+            self._serve_errands(ingest)
             return self._settle(Fact.CHECKPOINTED)
         except (TryAgain, GaveUp):
             ingest.drop_what_is_queued()
@@ -115,11 +113,21 @@ class Tenure:
             deletes_digest=options.get("deletes_digest", ""),
         )
         started = time.monotonic()
-        Listing(self._tools.ledger, self._lease, ingest.source, terms, ingest.check).run()
+        Listing(self._tools.ledger, self._lease, ingest.source, terms, lambda: self._pulse(ingest)).run()
         with self._tools.ledger.write() as c:
             self._job = jobs.get(c, job.id)
             seconds = time.monotonic() - started
             metrics.observe(c, "ingest_stage_duration_seconds", seconds, stage="list")
+
+    def _pulse(self, ingest: Ingest) -> None:
+        """A listing has nothing in hand: errands need not interrupt it."""
+        ingest.check_wish()
+        self._serve_errands(ingest)
+
+    def _serve_errands(self, ingest: Ingest) -> None:
+        if self._lease.errand and not ingest.has_to_stop:
+            self._tools.chores.serve(self._holding, ingest.check_wish)
+            self._lease.errands_served()
 
     def _publish_for_certain(self, ingest: Ingest) -> None:
         """Success is recorded last: not before readers can see it."""

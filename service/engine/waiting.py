@@ -7,7 +7,7 @@ from typing import Any
 from sqlalchemy import Connection
 
 from service.core.job import State
-from service.ledger import jobs, workers
+from service.ledger import jobs, leases, workers
 from service.ledger.database import AnyRow, Ledger
 
 FRESH_SECONDS = 1.0  # a job that was queued so recently may be taken before it could be read why it waits
@@ -44,6 +44,9 @@ def _why(c: Connection, job: AnyRow) -> dict[str, Any] | None:
     for other in held:
         if other.collection_id == job.collection_id:
             return {"code": OURS[0], "message": f"job {other.id} holds the collection"}
+    lease = leases.read(c, job.collection_id)
+    if lease.holder and not lease.job_id:
+        return {"code": OURS[0], "message": "maintenance of the collection is under way"}
     busy = {other.worker_id for other in held}
     alive = working(c)
     if alive and all(worker.id in busy for worker in alive):

@@ -8,7 +8,7 @@ from threading import Event
 
 from service.core.job import Fact, State
 from service.engine.ingest import GaveUp
-from service.engine.lease import Lease, Observer
+from service.engine.lease import Lease, Observer, Wanted
 from service.engine.tenure import Tenure
 from service.engine.tools import Tools
 from service.errors import BadRequest, Corrupt, LeaseLost, Refused, TryAgain
@@ -47,7 +47,8 @@ class Worker:
                 if time.monotonic() >= next_beat:
                     self._beat()
                     next_beat = time.monotonic() + BEAT_SECONDS
-                if self.take_one():
+                # Maintenance first: it waits only where no job holds its collection, and is short.
+                if self.tools.chores.serve_idle(self.worker_id, self.stop) or self.take_one():
                     continue
             except TryAgain as error:  # the ledger is busy or full
                 unsaid = True
@@ -99,7 +100,8 @@ class Worker:
         folder = self.tools.settings.folder(job.collection)
         for made in (folder.parent, folder):
             make_folder(made)  # it carries the lock that proves a dead holder dead
-        return Lease.take(self.tools.ledger, self.observer, job, folder, self.worker_id)
+        wanted = Wanted(job.collection_id, job.id)
+        return Lease.take(self.tools.ledger, self.observer, wanted, folder, self.worker_id)
 
     def _note_waiting(self, job: AnyRow, code: str, message: str) -> None:
         if (job.reason or {}).get("code") == code:
@@ -119,7 +121,7 @@ class Worker:
             changes |= {"leased_at": utc_now(), "phase": "backfilling", "paused_at_checkpoint": None}
             goes_on = job.attempt > 0 and "retry_at" not in (job.reason or {})
             job = jobs.apply(c, job, Fact.LEASED, reason=None, **changes)
-        lease.watch(job.id)
+        lease.watch(job.id, lambda c: self.tools.chores.waiting(c, lease.collection_id))
         try:
             Tenure(self.tools, self.stop, job, lease, goes_on).see_through()
         except LeaseLost:

@@ -23,6 +23,7 @@ from sqlalchemy import (
 )
 
 from service.core.job import UNFINISHED, State
+from service.core.upkeep import OPEN
 
 metadata = MetaData()
 
@@ -65,6 +66,8 @@ collections = Table(
     Column("space", JSON, nullable=False),
     Column("weights", String(20), nullable=False),
     Column("settings", JSON, nullable=False),
+    Column("state", String(12), nullable=False, server_default="active"),  # active, deleting
+    _count("kept_from"),  # generations below it cannot be gone back to, pins aside
     _count("generation"),
     _count("published_generation"),
     _count("batch"),
@@ -254,6 +257,7 @@ segments = Table(
     _count("rows"),
     Column("faiss", JSON),  # name, sha256, bytes
     Column("chunks", JSON),
+    Column("codes", JSON),  # derived from the vectors, for approximate search; null: there are none
     Column("suspect", Boolean, nullable=False, server_default=text("0")),
     _now_text("verified_at"),
 )
@@ -327,6 +331,47 @@ workers = Table(
     _now_text("beat_at", nullable=False),
     _now_text("ended_at"),
     Column("facts", JSON, nullable=False),
+)
+
+_still_open = text("state IN ({})".format(", ".join(f"'{state.value}'" for state in OPEN)))
+
+# Without foreign keys: the receipt of a collection's deletion outlives the collection.
+tasks = Table(
+    "tasks",
+    metadata,
+    Column("number", _Id, primary_key=True),
+    Column("id", String(40), nullable=False, unique=True),
+    Column("collection_id", String(32), nullable=False),
+    Column("collection", String(100), nullable=False),
+    Column("kind", String(20), nullable=False),
+    Column("options", JSON, nullable=False),
+    Column("state", String(12), nullable=False),
+    _count("token"),  # of the lease under which it was begun
+    _count("attempts"),
+    Column("result", JSON),
+    Column("error", JSON),  # code, message
+    _now_text("not_before"),
+    _now_text("created_at", nullable=False),
+    _now_text("started_at"),
+    _now_text("finished_at"),
+    Index("open_tasks", "collection_id", sqlite_where=_still_open, postgresql_where=_still_open),
+)
+
+# Of deleted collections: neither generations nor tokens start again for a name.
+names = Table(
+    "names",
+    metadata,
+    Column("name", String(100), primary_key=True),
+    Column("generation", BigInteger, nullable=False),
+    Column("token", BigInteger, nullable=False),
+)
+
+garbage = Table(
+    "garbage",
+    metadata,
+    Column("collection_id", String(32), primary_key=True),
+    Column("file", String(100), primary_key=True),
+    _now_text("unneeded_since", nullable=False),
 )
 
 idempotency = Table(

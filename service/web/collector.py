@@ -38,6 +38,7 @@ FAMILIES = (
     Family("ingest_chunks_total", "counter", "Chunks committed."),
     Family("ingest_embedded_tokens_total", "counter", "Tokens embedded."),
     Family("ingest_embedder_restarts_total", "counter", "Embedder children that had to be replaced."),
+    Family("ingest_maintenance_total", "counter", "Maintenance tasks ended, by kind and outcome."),
     Family("ingest_job_state", "gauge", "1 for the state of a service's job, 0 for the other states."),
     Family("ingest_job_last_success_timestamp_seconds", "gauge", "When a job last succeeded."),
     Family("ingest_pause_latency_seconds", "histogram", "From the wish to pause until paused."),

@@ -266,3 +266,25 @@ class Verified(_Answer):
     documents: int
     vectors: int
     checkpoint: dict[str, Any] | None
+
+
+class Task(_Answer):
+    """A maintenance task and its receipt."""
+
+    id: str
+    collection: str
+    kind: str
+    options: dict[str, Any]
+    state: str
+    attempts: int
+    result: dict[str, Any] | None
+    error: dict[str, Any] | None
+    created_at: str
+    started_at: str | None
+    finished_at: str | None
+    links: dict[str, str]
+
+
+class TaskPage(_Answer):
+    tasks: list[Task]
+    next: str | None

@@ -36,7 +36,8 @@ _RETRY_AFTER = {"Retry-After": {"description": "Seconds to wait.", "schema": {"t
 
 
 class Problem(BaseModel):
-    """What went wrong; `code` is for programs. Refused moves add `state` and `allowed`, bad input `errors`."""
+    """What went wrong; `code` is for programs. Refused moves add `state` and `allowed`, bad input `errors`, and
+    maintenance its `task`."""
 
     type: str
     title: str
@@ -46,6 +47,7 @@ class Problem(BaseModel):
     state: str | None = None
     allowed: list[str] | None = None
     errors: list[dict[str, Any]] | None = None
+    task: str | None = None
 
 
 def documented(*statuses: int) -> dict[int | str, dict[str, Any]]:

@@ -14,7 +14,7 @@ from service.core.space import Space
 from service.engine.commit import Committer
 from service.engine.draft import Batch, Draft, Outcome, Place, Row
 from service.engine.jobs import Jobs, Order
-from service.engine.lease import Lease, Observer
+from service.engine.lease import Lease, Observer, Wanted
 from service.engine.merge import merge_if_needed
 from service.engine.owner import Owner
 from service.engine.recover import recover
@@ -96,7 +96,7 @@ def _begin(ledger: Ledger, settings: EngineSettings) -> Grown:
     with ledger.write() as c:
         store_id = store_identity(c).store_id
         job = jobs.get(c, job_id)
-    lease = Lease.take(ledger, Observer(), job, folder, "bench")
+    lease = Lease.take(ledger, Observer(), Wanted(job.collection_id, job.id), folder, "bench")
     assert lease is not None, "nobody else knows this ledger"
     with ledger.read() as c:
         state = CollectionState.load(c, job.collection_id, folder, store_id)

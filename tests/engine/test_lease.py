@@ -10,7 +10,7 @@ import pytest
 
 from service.core.job import Verb
 from service.engine import lease as engine_lease
-from service.engine.lease import Lease, Observer, boot_id
+from service.engine.lease import Lease, Observer, Wanted, boot_id
 from service.errors import LeaseLost
 from service.ledger import leases
 from service.ledger.database import AnyRow, Ledger, sqlite_url
@@ -22,7 +22,7 @@ DEAD_SECONDS = 0.3
 HOLDER = """
 import sys, time
 from pathlib import Path
-from service.engine.lease import Lease, Observer
+from service.engine.lease import Lease, Observer, Wanted
 from service.ledger import jobs
 from service.ledger.database import Ledger
 url, job_id, folder, name = sys.argv[1:]
@@ -31,7 +31,7 @@ with ledger.read() as c:
     job = jobs.get(c, job_id)
 print("ready", flush=True)
 sys.stdin.readline()
-lease = Lease.take(ledger, Observer(), job, Path(folder), name)
+lease = Lease.take(ledger, Observer(), Wanted(job.collection_id, job.id), Path(folder), name)
 print("lost" if lease is None else f"took {lease.token}", flush=True)
 time.sleep(0 if lease is None else 60)
 """
@@ -52,7 +52,13 @@ class Contest:
         self.held = list[Lease]()
 
     def take(self, name: str, observer: Observer | None = None) -> Lease | None:
-        taken = Lease.take(self.ledger, observer or Observer(DEAD_SECONDS), self.job, self.world.files, name)
+        taken = Lease.take(
+            self.ledger,
+            observer or Observer(DEAD_SECONDS),
+            Wanted(self.job.collection_id, self.job.id),
+            self.world.files,
+            name,
+        )
         if taken is not None:
             self.held.append(taken)
         return taken

@@ -20,7 +20,7 @@ from service import supervisor
 from service.core.job import Verb
 from service.engine import lease, worker
 from service.engine import sweep as sweeping
-from service.engine.lease import Lease, Observer
+from service.engine.lease import Lease, Observer, Wanted
 from service.engine.sweep import sweep
 from service.errors import TryAgain
 from service.ledger.database import Ledger
@@ -60,7 +60,7 @@ def held(world: World) -> Iterator[Lease]:
     job_id = world.jobs.create(world.order())["id"]
     with world.job_row(job_id) as row:
         job = row
-    taken = Lease.take(world.ledger, Observer(), job, world.files, WORKER)
+    taken = Lease.take(world.ledger, Observer(), Wanted(job.collection_id, job.id), world.files, WORKER)
     assert taken is not None
     taken.watch(job_id)
     yield taken

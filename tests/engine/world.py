@@ -2,7 +2,7 @@
 
 import json
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -10,6 +10,7 @@ from threading import Event
 from typing import Any
 
 from service.core.job import Verb
+from service.core.upkeep import Kind
 from service.engine.jobs import Jobs, Order
 from service.engine.lease import Observer
 from service.engine.settings import EngineSettings
@@ -19,6 +20,10 @@ from service.engine.worker import Worker
 from service.ledger import jobs as job_rows
 from service.ledger.database import Ledger, sqlite_url, store_identity
 from service.ledger.migrate import migrate
+from service.maintenance.duties import DUTIES
+from service.maintenance.keeper import Keeper
+from service.maintenance.orders import Orders
+from service.maintenance.work import Duty
 from service.ports import Source
 from service.reader import Collection
 from service.sources.library import Library
@@ -38,6 +43,7 @@ class World:
     embedder: FakeEmbedder = field(default_factory=FakeEmbedder)
     preparer: FakePreparer = field(default_factory=FakePreparer)
     stop: Event = field(default_factory=Event)
+    duties: Mapping[Kind, Duty] = field(default_factory=lambda: DUTIES)
     open_source: Callable[[Any], Source] = lambda job: Library(Path(job.path))
 
     def __post_init__(self) -> None:
@@ -79,8 +85,22 @@ class World:
             self.preparer,
             self.embedder,
             self.open_source,
+            self.keeper(dead_seconds),
         )
         return Worker(tools, worker_id, self.stop, Observer(dead_seconds))
+
+    def keeper(self, dead_seconds: float = 15.0) -> Keeper:
+        return Keeper(self.ledger, self.settings, self.duties, Observer(dead_seconds))
+
+    @property
+    def orders(self) -> Orders:
+        return Orders(self.ledger, self.settings)
+
+    def tend(self, task: Mapping[str, Any]) -> dict[str, Any]:
+        """See an ordered task through, while nobody else holds the collection."""
+        worker = self.worker()
+        worker.tools.chores.serve_idle(worker.worker_id, self.stop)
+        return self.orders.get(task["id"])
 
     def run(self, **changes: Any) -> dict[str, Any]:
         """Create a job and see it through; returns its view."""

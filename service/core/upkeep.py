@@ -1,0 +1,24 @@
+"""The kinds of maintenance task, their states, and which of them may be done beside a job."""
+
+from enum import StrEnum
+
+
+class Kind(StrEnum):
+    """What a task does to its collection."""
+
+    REPAIR = "repair"  # take damaged segments out of use, bring files and ledger into agreement
+
+
+class TaskState(StrEnum):
+    """Where a task is."""
+
+    QUEUED = "queued"
+    RUNNING = "running"  # begun; by a holder whose lease may be gone, and then begun anew by the next one
+    DONE = "done"
+    FAILED = "failed"
+
+
+OPEN = (TaskState.QUEUED, TaskState.RUNNING)
+
+# Done by the lease's holder between two commits of a job. The others wait until no job holds the collection.
+BESIDE_A_JOB: frozenset[Kind] = frozenset()

@@ -1,0 +1,11 @@
+"""The one table of maintenance: what each kind of task does."""
+
+from collections.abc import Mapping
+
+from service.core.upkeep import Kind
+from service.maintenance import repair
+from service.maintenance.work import Duty
+
+DUTIES: Mapping[Kind, Duty] = {
+    Kind.REPAIR: Duty(repair.run, as_it_is=True),
+}

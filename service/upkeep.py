@@ -1,0 +1,33 @@
+"""The commands of maintenance; each is one order, done here and now where nobody else holds the collection."""
+
+import typer
+
+from service.console import show
+from service.options import Collection, JsonFlag, Limit
+from service.session import load_settings, open_jobs
+
+
+def register(app: typer.Typer) -> None:
+    """Add these commands to the command line."""
+    for command in (repair, tasks):
+        app.command()(command)
+
+
+def repair(collection: Collection = "default", json: JsonFlag = False) -> None:
+    """Take what is damaged out of use and bring files and ledger into agreement; lost documents are done again."""
+    from service.core.upkeep import Kind
+    from service.tending import show_task, tend
+
+    with tend(load_settings()) as tended:
+        done = tended.see_through(tended.orders.place(collection, Kind.REPAIR))
+    show(done, show_task, json)
+    raise typer.Exit(tended.exit_code(done))
+
+
+def tasks(limit: Limit = 20, json: JsonFlag = False) -> None:
+    """List maintenance tasks, newest first."""
+    from service.maintenance.orders import Orders
+    from service.tending import show_tasks
+
+    with open_jobs() as jobs:
+        show(Orders(jobs.ledger, jobs.settings).listing(limit=limit), show_tasks, json)

@@ -1,0 +1,40 @@
+"""Routes of maintenance: each places an order, which whoever holds the collection carries out."""
+
+from typing import Any
+
+from fastapi import APIRouter, Response
+from starlette.concurrency import run_in_threadpool
+
+from service.core.upkeep import Kind
+from service.web import models
+from service.web.problems import documented
+from service.web.receipts import Wait, orders, receipt
+from service.web.shared import Cursor, Given, Limit, answer
+
+router = APIRouter(prefix="/v1", tags=["maintenance"], responses=documented(422, 429, 503))
+_KNOWN = documented(404)
+ORDERED: dict[int | str, dict[str, Any]] = {
+    202: {"model": models.Task, "description": "Ordered"},
+    **documented(404, 409, 507),
+}
+
+
+@router.get("/tasks", response_model=models.TaskPage)
+async def list_tasks(
+    given: Given, collection: str | None = None, cursor: Cursor = None, limit: Limit = 50
+) -> Response:
+    """Maintenance tasks, newest first."""
+    return answer(await run_in_threadpool(orders(given).listing, collection, cursor, limit))
+
+
+@router.get("/tasks/{task_id}", response_model=models.Task, responses=_KNOWN)
+async def get_task(task_id: str, given: Given) -> Response:
+    """One task: its state, and its result or why it was refused."""
+    return answer(await run_in_threadpool(orders(given).get, task_id))
+
+
+@router.post("/collections/{name}/repair", response_model=models.Task, responses=ORDERED)
+async def repair(name: str, given: Given, wait: Wait = 0) -> Response:
+    """Take what is damaged out of use, and bring files and ledger into agreement."""
+    task = await run_in_threadpool(orders(given).place, name, Kind.REPAIR)
+    return await receipt(given, task, wait)
