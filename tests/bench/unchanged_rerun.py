@@ -24,11 +24,11 @@ from service.ledger import documents, jobs
 from service.ledger.database import Ledger, sqlite_url, store_identity, utc_now
 from service.ledger.migrate import migrate
 from service.sections import NO_DOCUMENTS
+from service.selftest.fake_embedder import FAKE_SPACE, FakeEmbedder
+from service.selftest.fake_preparer import FAKE_RECIPE, FakePreparer
 from service.sources.library import Library
 from service.sources.wanted import Wanted
 from tests.bench.measure import arguments, median_ratio, show, verdict
-from tests.fake_embedder import FAKE_SPACE, FakeEmbedder
-from tests.fake_preparer import FAKE_RECIPE, FakePreparer
 
 _FILES_PER_FOLDER = 100
 _ROWS_AT_ONCE = 5_000

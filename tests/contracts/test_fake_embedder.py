@@ -6,8 +6,8 @@ from dataclasses import replace
 import pytest
 
 from service.ports import Embedder
+from service.selftest.fake_embedder import FAKE_SPACE, FakeEmbedder
 from tests.contracts.embedder import EmbedderContract
-from tests.fake_embedder import FAKE_SPACE, FakeEmbedder
 
 
 class TestFakeEmbedder(EmbedderContract):

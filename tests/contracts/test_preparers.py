@@ -5,8 +5,8 @@ from collections.abc import Iterator
 import pytest
 
 from service.parsers.sandbox import Sandbox, SandboxSettings
+from service.selftest.fake_preparer import FakePreparer
 from tests.contracts.preparer import PreparerContract
-from tests.fake_preparer import FakePreparer
 
 
 @pytest.fixture(scope="module")

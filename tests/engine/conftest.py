@@ -7,8 +7,8 @@ import pytest
 
 from service.core import pace
 from service.engine import claims, ingest, lease, worker
+from service.selftest.victims import FINISHED, Victims
 from tests.engine.stories import SETTINGS, Story, check_that_nothing_is_lost_or_doubled, first_run, later_run
-from tests.engine.victims import FINISHED, Victims
 from tests.engine.world import World
 
 _MEMORY = Path(

@@ -14,10 +14,10 @@ from service.engine import ingest
 from service.engine.commit import Committer
 from service.errors import Stopped
 from service.ports import FileTask, Float32Vector, Folder
+from service.selftest.fake_embedder import FakeEmbedder
+from service.selftest.fake_preparer import FakePreparer
 from service.sources.library import Library
 from tests.engine.world import World
-from tests.fake_embedder import FakeEmbedder
-from tests.fake_preparer import FakePreparer
 
 PATIENCE_SECONDS = 20.0
 FIRST_LATE = 7  # text that `LateEmbedder` does not answer at once

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from tests.fake_preparer import FakePreparer
+from service.selftest.fake_preparer import FakePreparer
 
 
 class SniffingPreparer(FakePreparer):

@@ -8,8 +8,8 @@ import pytest
 
 from service.core.job import Verb
 from service.failpoints import POINTS
+from service.selftest.victims import FINISHED, KILLED, Victims
 from tests.engine.stories import SETTINGS, Story, chain, check_that_nothing_is_lost_or_doubled
-from tests.engine.victims import FINISHED, KILLED, Victims
 from tests.engine.world import World
 
 IN_A_FIRST_RUN_ONLY = {point for point in POINTS if point.startswith("file.")}  # collection.json

@@ -15,8 +15,8 @@ from service.index.sealed import seal, unseal
 from service.ledger import segments
 from service.ledger.collections import by_name
 from service.ledger.database import AnyRow
+from service.selftest.victims import FINISHED, KILLED, Victims
 from tests.engine.stories import SETTINGS, Story
-from tests.engine.victims import FINISHED, KILLED, Victims
 from tests.engine.world import OLD, World
 
 KINDS = ["*.faiss", "*.chunks", "*.live", "commits/*.json", "manifest.json", "collection.json"]

@@ -14,10 +14,10 @@ from service.engine.sweep import sweep, worker_lost
 from service.ledger import jobs as job_rows
 from service.ledger import leases
 from service.ports import Float32Vector, Folder, Source
+from service.selftest.fake_embedder import FakeEmbedder
 from service.sources.library import Library
 from tests.engine.holding import Act, Died, newest
 from tests.engine.world import World
-from tests.fake_embedder import FakeEmbedder
 
 pytestmark = pytest.mark.usefixtures("quick")
 

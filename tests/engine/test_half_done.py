@@ -12,9 +12,9 @@ from service.engine.sweep import sweep
 from service.ledger import documents
 from service.ledger.collections import by_name
 from service.ports import FileRead, FileTask, Left, Piece, Span
-from tests.engine.victims import FINISHED, KILLED, Victims
+from service.selftest.fake_preparer import FakePreparer
+from service.selftest.victims import FINISHED, KILLED, Victims
 from tests.engine.world import OLD, World
-from tests.fake_preparer import FakePreparer
 
 SETTINGS: dict[str, Any] = {"batch_size": 1, "segment_rows": 8, "max_retries": 1}
 LARGE = "\n\n".join(f"paragraph {n} of many" for n in range(60))

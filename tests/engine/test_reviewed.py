@@ -16,11 +16,11 @@ from service.index import files
 from service.index.commit_record import read_chain
 from service.ports import FileRead, FileTask, Left, Piece
 from service.reader import Collection
+from service.selftest.fake_preparer import FakePreparer
 from service.sources.library import Library
 from service.sources.wanted import Wanted
 from tests.engine.holding import newest
 from tests.engine.world import OLD, World
-from tests.fake_preparer import FakePreparer
 
 pytestmark = pytest.mark.usefixtures("quick")
 

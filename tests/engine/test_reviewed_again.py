@@ -16,10 +16,10 @@ from service.engine.lease import Observer
 from service.engine.sweep import sweep
 from service.errors import DocumentFailed, TryAgain
 from service.ports import FileTask, Folder, Left, Piece
+from service.selftest.fake_preparer import FakePreparer
 from service.sources.library import Library
 from tests.engine.holding import Died, newest, wait_until
 from tests.engine.world import OLD, World
-from tests.fake_preparer import FakePreparer
 
 pytestmark = pytest.mark.usefixtures("quick")
 

@@ -24,10 +24,10 @@ from service.engine.lease import Lease, Observer, Wanted
 from service.engine.sweep import sweep
 from service.errors import TryAgain
 from service.ledger.database import Ledger
+from service.selftest.fake_embedder import FakeEmbedder
 from service.supervisor import Supervisor
 from tests.engine.holding import Act, Died, Once, newest, wait_until
 from tests.engine.world import World
-from tests.fake_embedder import FakeEmbedder
 
 pytestmark = pytest.mark.usefixtures("quick")
 

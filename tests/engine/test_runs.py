@@ -8,7 +8,7 @@ import pytest
 
 from service.core.job import Verb
 from service.ports import Float32Vector
-from tests.engine.lagging_embedder import LaggingEmbedder
+from service.selftest.lagging_embedder import LaggingEmbedder
 from tests.engine.world import World
 
 

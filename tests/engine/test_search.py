@@ -9,8 +9,8 @@ import pytest
 from service.engine.search import Query, Search
 from service.errors import BadRequest, Corrupt, NotFound, SpaceMismatch
 from service.ledger import collections, segments
+from service.selftest.fake_embedder import FAKE_SPACE, FakeEmbedder
 from tests.engine.world import World
-from tests.fake_embedder import FAKE_SPACE, FakeEmbedder
 
 
 @pytest.fixture

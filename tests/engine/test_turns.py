@@ -12,9 +12,9 @@ from service.core.job import Verb
 from service.engine import commit, known, known_file, listing, merge, publish
 from service.engine.lease import Observer
 from service.engine.sweep import sweep
+from service.selftest.lagging_embedder import LaggingEmbedder
 from service.sources import library
 from tests.engine.holding import Died, newest
-from tests.engine.lagging_embedder import LaggingEmbedder
 from tests.engine.sniffing import SniffingPreparer
 from tests.engine.world import OLD, World
 

@@ -11,8 +11,8 @@ import pytest
 from service.failpoints import POINTS
 from service.index.manifest import read_manifest
 from service.ledger.collections import by_name
+from service.selftest.victims import FINISHED, Victims
 from tests.engine.stories import SETTINGS, Story, check_that_nothing_is_lost_or_doubled, dump
-from tests.engine.victims import FINISHED, Victims
 from tests.engine.world import World
 
 AT_BIRTH = [point for point in POINTS if point.startswith("file.")]  # collection.json

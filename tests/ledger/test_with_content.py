@@ -12,7 +12,7 @@ from sqlalchemy import event
 from service.ledger import collections, documents
 from service.ledger.database import Ledger, sqlite_url, utc_now
 from service.ledger.migrate import migrate
-from tests.fake_embedder import FAKE_SPACE
+from service.selftest.fake_embedder import FAKE_SPACE
 
 HASH = "0123abcd" + "0" * 56
 NEIGHBOUR = "0123abcd" + "1" * 56

@@ -15,8 +15,8 @@ from service.maintenance import keeper
 from service.maintenance.keeper import Keeper
 from service.maintenance.work import Duty, Work
 from service.ports import Float32Vector
+from service.selftest.fake_embedder import FakeEmbedder
 from tests.engine.world import World
-from tests.fake_embedder import FakeEmbedder
 
 TEXTS = {f"{n}.txt": f"document number {n}\n\nits second part {n}" for n in range(7)}
 

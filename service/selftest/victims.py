@@ -17,8 +17,8 @@ from service import failpoints
 from service.core.job import Verb
 from service.engine.lease import Observer
 from service.engine.sweep import sweep
-from tests.engine.lagging_embedder import LaggingEmbedder
-from tests.engine.world import World
+from service.selftest.lagging_embedder import LaggingEmbedder
+from service.selftest.world import World
 
 _ONE_THREAD = {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"}  # what is forked must have no threads
 
@@ -40,7 +40,7 @@ class Victims:
     """The test's end of the pipe; leaving the block kills every victim that is left."""
 
     def __enter__(self) -> "Victims":
-        command = [sys.executable, "-m", "tests.engine.victims"]
+        command = [sys.executable, "-m", "service.selftest.victims"]
         self._process = subprocess.Popen(
             command,
             stdin=subprocess.PIPE,

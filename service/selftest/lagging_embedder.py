@@ -6,7 +6,7 @@ from queue import Queue
 from threading import Thread
 
 from service.ports import Float32Vector
-from tests.fake_embedder import FakeEmbedder
+from service.selftest.fake_embedder import FakeEmbedder
 
 SLOW = "slow"  # a text that begins so takes much longer
 
