@@ -21,6 +21,8 @@ POINTS = (
     "ledger.after",
     "publish.before",
     "publish.after",
+    "scratch.unmoved",
+    "scratch.moved",
 )
 
 _SIGNALS = {"kill": signal.SIGKILL, "stop": signal.SIGSTOP}
