@@ -48,8 +48,8 @@ def tally(c: Connection, collection_id: str, start: int, end: int) -> Tally:
     query = _by_document(collection_id, start, end).subquery()
     here, there = query.c.before.is_(None), query.c.after.is_(None)
     counts = [func.count().filter(which) for which in (here, ~here & ~there, there)]
-    added, changed, removed = c.execute(select(*counts).select_from(query)).one()
-    return Tally(added, changed, removed)
+    row = c.execute(select(*counts).select_from(query)).one()
+    return Tally(*map(int, row))
 
 
 def _by_document(collection_id: str, start: int, end: int) -> Select[tuple[int, int | None, int | None]]:
