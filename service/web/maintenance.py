@@ -10,15 +10,11 @@ from service.errors import NotReady
 from service.maintenance.reindex_order import Reindexing
 from service.web import models
 from service.web.problems import documented
-from service.web.receipts import Wait, orders, receipt
+from service.web.receipts import ORDERED, Wait, orders, receipt
 from service.web.shared import Cursor, Given, Limit, Shared, answer
 
 router = APIRouter(prefix="/v1", tags=["maintenance"], responses=documented(422, 429, 503))
 _KNOWN = documented(404)
-ORDERED: dict[int | str, dict[str, Any]] = {
-    202: {"model": models.Task, "description": "Ordered"},
-    **documented(404, 409, 507),
-}
 
 
 @router.get("/tasks", response_model=models.TaskPage)
