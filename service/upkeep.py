@@ -1,5 +1,7 @@
 """The commands of maintenance; each is one order, done here and now where nobody else holds the collection."""
 
+from typing import Annotated
+
 import typer
 
 from service.console import show
@@ -13,13 +15,18 @@ def register(app: typer.Typer) -> None:
         app.command()(command)
 
 
-def repair(collection: Collection = "default", json: JsonFlag = False) -> None:
-    """Take what is damaged out of use and bring files and ledger into agreement; lost documents are done again."""
+def repair(
+    collection: Collection = "default",
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would be done.")] = False,
+    json: JsonFlag = False,
+) -> None:
+    """Hash every file, and mend what is damaged; only documents that nothing else holds are done again."""
     from service.core.upkeep import Kind
     from service.tending import show_task, tend
 
     with tend(load_settings()) as tended:
-        done = tended.see_through(tended.orders.place(collection, Kind.REPAIR))
+        order = tended.orders.place(collection, Kind.REPAIR, {"dry_run": dry_run})
+        done = tended.see_through(order)
     show(done, show_task, json)
     raise typer.Exit(tended.exit_code(done))
 

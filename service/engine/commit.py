@@ -15,7 +15,7 @@ from service.engine.masks import holds_unfinished, new_masks
 from service.engine.owner import Owner
 from service.engine.publish import publish
 from service.engine.state import CollectionState, Segment
-from service.engine.written import Change, Written
+from service.engine.written import NOTHING_REPLACED, Change, Replaced, Written
 from service.failpoints import reach
 from service.index.commit_record import CommitRecord, encode, write_record
 from service.index.files import sync_folder
@@ -40,19 +40,19 @@ class Committer:
         self,
         batch: Batch,
         owner: Owner,
-        damaged: Sequence[Segment] = (),
+        replaced: Replaced = NOTHING_REPLACED,
         also: Callable[[Connection], None] = lambda _: None,
         **job_changes: Any,
     ) -> int:
         """Commit a batch and return its generation. Raises LeaseLost, TryAgain, Corrupt.
 
-        `damaged` segments, which the state has given up already, go out of use in the same step; `also` takes part
-        in its transaction.
+        `replaced` segments change places in the same step; `also` takes part in its transaction.
         """
         state = self._state
-        kind = "repair" if damaged else batch.kind
+        kind = "repair" if replaced.damaged else batch.kind
         written = Written(state.generation + 1, state.batch, kind, utc_now(), time.monotonic())
-        written.closed += damaged
+        written.closed += replaced.damaged
+        written.opened += replaced.by
         segment_id = self._reserve(batch)
         # Files before ledger: a crash in between leaves orphans that bear a reserved number and a fenced
         # token, which the next holder removes. The other order would leave a ledger that names missing files.
@@ -71,6 +71,12 @@ class Committer:
             draft.last_batch, draft.is_new = written.batch, False
         publish(self._ledger, self._lease, state)
         return state.generation
+
+    def reserve_segment(self) -> SegmentId:
+        """A name for a segment that is written beside a batch; spent whatever becomes of it."""
+        with self._ledger.write() as c:
+            self._lease.hold(c)
+            return SegmentId(segments.reserve(c, self._state.id, self._lease.token), self._lease.token)
 
     def _reserve(self, batch: Batch) -> int | None:
         """Numbers for what is new: versions, documents, the segment; spent even if the commit fails."""

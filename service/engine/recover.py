@@ -2,6 +2,7 @@
 
 import hashlib
 import re
+import sys
 import zlib
 from collections.abc import Iterable
 from pathlib import Path
@@ -30,18 +31,21 @@ FRESHLY_HASHED_BYTES = 64 << 20  # of the newest files, at every start; the rest
 _NAME = re.compile(r"(?:segments|commits)/(\d+)(?:-g(\d+))?-t(\d+)\.(?:faiss|chunks|live|json)")
 
 
-def recover(ledger: Ledger, lease: Lease, state: CollectionState) -> list[Segment]:
+def recover(ledger: Ledger, lease: Lease, state: CollectionState, by_order: bool = False) -> list[Segment]:
     """Clean up after predecessors; returns the damaged segments, which the caller takes out of use.
 
+    `by_order`: a person wants a repair, so every byte is hashed and any number of segments may be damaged.
     Raises Refused where the folder belongs to another ledger, is ahead of it, or is damaged beyond one segment.
     """
+    most_hashed = sys.maxsize if by_order else FRESHLY_HASHED_BYTES
     _prepare_folder(state)
     _refuse_a_newer_manifest(state)
     _drop_what_nobody_goes_on_with(ledger, lease, state)
     _remove_orphans(ledger, lease, state)
-    _restore_commit_records(ledger, state)
-    damaged = _damaged_segments(ledger, state)
-    _refuse_more_than_one(state, damaged)
+    _restore_commit_records(ledger, state, most_hashed)
+    damaged = _damaged_segments(ledger, state, most_hashed)
+    if not by_order:
+        _refuse_more_than_one(state, damaged)
     return damaged
 
 
@@ -128,7 +132,7 @@ def _is_orphan(
     return (number, writer) in ours
 
 
-def _restore_commit_records(ledger: Ledger, state: CollectionState) -> None:
+def _restore_commit_records(ledger: Ledger, state: CollectionState, most_hashed: int) -> None:
     """Records that are missing, or found damaged, are written anew, byte for byte."""
     with ledger.read() as c:
         points = segments.hashes_of_checkpoints(c, state.id)
@@ -136,7 +140,7 @@ def _restore_commit_records(ledger: Ledger, state: CollectionState) -> None:
     for point in points:
         path = state.folder / point.file
         if path.exists():
-            deep = hashed < FRESHLY_HASHED_BYTES
+            deep = hashed < most_hashed
             hashed += path.stat().st_size if deep else 0
             if not deep or hash_file(path)[0] == point.sha256:
                 continue
@@ -147,12 +151,12 @@ def _restore_commit_records(ledger: Ledger, state: CollectionState) -> None:
         sync_folder(path.parent)
 
 
-def _damaged_segments(ledger: Ledger, state: CollectionState) -> list[Segment]:
+def _damaged_segments(ledger: Ledger, state: CollectionState, most_hashed: int) -> list[Segment]:
     with ledger.read() as c:
         suspects = {row.segment_id for row in segments.live(c, state.id) if row.suspect}
     damaged, hashed = [], 0
     for segment in sorted(state.segments, key=lambda s: s.last_batch, reverse=True):
-        deep = hashed < FRESHLY_HASHED_BYTES or segment.segment_id in suspects
+        deep = hashed < most_hashed or segment.segment_id in suspects
         hashed += segment.size_bytes if deep else 0
         if not _is_sound(ledger, state, segment, deep):
             damaged.append(segment)
@@ -160,13 +164,14 @@ def _damaged_segments(ledger: Ledger, state: CollectionState) -> list[Segment]:
 
 
 def _is_sound(ledger: Ledger, state: CollectionState, segment: Segment, deep: bool) -> bool:
-    if not all(_is_whole(state, file, deep) for file in (segment.faiss, segment.chunks)):
+    if not all(is_whole(state, file, deep) for file in (segment.faiss, segment.chunks)):
         return False
     segment.verified = segment.verified or deep
-    return segment.live is None or _is_whole(state, segment.live, deep) or _mend_live(ledger, state, segment)
+    return segment.live is None or is_whole(state, segment.live, deep) or _mend_live(ledger, state, segment)
 
 
-def _is_whole(state: CollectionState, file: StoredFile, deep: bool) -> bool:
+def is_whole(state: CollectionState, file: StoredFile, deep: bool = True) -> bool:
+    """Whether the file is there with its size and, if `deep`, its hash."""
     path = state.folder / file.name
     if not deep:
         return path.exists() and path.stat().st_size == file.bytes
@@ -201,7 +206,8 @@ def _refuse_more_than_one(state: CollectionState, damaged: list[Segment]) -> Non
         names = ", ".join(segment.faiss.name for segment in damaged)
         raise Refused(
             f"{len(damaged)} segments of {state.name!r} are damaged or missing ({names}): that is more than a "
-            "stray fault. Check the disk, restore a backup of data_dir, or delete these documents' collection."
+            "stray fault. Check the disk; then restore a backup of data_dir, or let `tidestone repair` keep what "
+            "other files still hold and do the rest again."
         )
 
 

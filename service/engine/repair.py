@@ -1,12 +1,17 @@
-"""Take a damaged segment out of use: only what it held is done again."""
+"""Take damaged segments out of use: only what nothing else holds is done again."""
 
 from collections.abc import Sequence
+from contextlib import closing
+from typing import Any
 
 from service.core.keys import file_of
+from service.engine import rescue
 from service.engine.commit import Committer
 from service.engine.draft import Batch, DocumentChange, Place
 from service.engine.owner import Owner
+from service.engine.recover import is_whole
 from service.engine.state import CollectionState, Segment
+from service.engine.written import Replaced
 from service.index.files import put_aside
 from service.ledger import documents, events, items, jobs
 from service.ledger.database import AnyRow, Ledger
@@ -20,33 +25,30 @@ def take_out(
     state: CollectionState,
     owner: Owner,
     damaged: Sequence[Segment],
-) -> None:
-    """Retire what the damaged segments held, put their files aside, and queue these documents again."""
-    with ledger.read() as c:
-        lost = [v for v in documents.live_versions(c, state.id) if _is_in(v, damaged)]
-        unfinished = [v for v in documents.unfinished_versions(c, state.id) if _is_in(v, damaged)]
-    batch = Batch(
-        retired=[version.version_id for version in lost],
-        abandoned=[version.version_id for version in unfinished],
-        documents=[_pending_again(version) for version in lost] + _containers_of(ledger, state.id, lost),
-    )
-    state.segments = [segment for segment in state.segments if segment not in damaged]
-    # Items first: what a crash in between leaves is one item too many; the other order would lose them.
-    _queue_again(ledger, state.id, lost)
-    committer.commit(batch, owner, damaged)
+) -> dict[str, Any]:
+    """Put what other files hold of damaged segments into new ones, retire the rest, and queue its documents again.
+
+    Returns what was done, in numbers. Raises LeaseLost, TryAgain, Corrupt.
+    """
+    with closing(rescue.plan(ledger, state, damaged)) as plan:
+        lost = plan.lost
+        batch = Batch(
+            retired=[version.version_id for version in lost],
+            abandoned=[version.version_id for version in plan.unfinished],
+            documents=[_pending_again(version) for version in lost] + _containers_of(ledger, state.id, lost),
+        )
+        state.segments = [segment for segment in state.segments if segment not in damaged]
+        # Items first: what a crash in between leaves is one item too many; the other order would lose them.
+        _queue_again(ledger, state.id, lost)
+        new = rescue.write(committer, state, plan)
+    committer.commit(batch, owner, Replaced(damaged, new))
     for segment in damaged:
         _put_aside(state, segment)
+    names = [segment.faiss.name for segment in damaged]
+    said = {"segments": names, "documents": len(lost), "rescued": plan.rescued}
     with ledger.write() as c:
-        names = [segment.faiss.name for segment in damaged]
-        said = {"segments": names, "documents": len(lost)}
         events.record(c, "segment_damaged", said, collection_id=state.id)
-
-
-def _is_in(version: AnyRow, damaged: Sequence[Segment]) -> bool:
-    return any(
-        version.first_batch <= segment.last_batch and segment.first_batch <= version.last_batch
-        for segment in damaged
-    )
+    return said
 
 
 def _pending_again(version: AnyRow) -> DocumentChange:
@@ -66,8 +68,9 @@ def _containers_of(ledger: Ledger, collection_id: str, lost: Sequence[AnyRow]) -
 
 
 def _put_aside(state: CollectionState, segment: Segment) -> None:
+    """What is damaged; of the rest older generations may still have some use."""
     for file in (segment.faiss, segment.chunks, segment.live):
-        if file is not None and (state.folder / file.name).exists():
+        if file is not None and (state.folder / file.name).exists() and not is_whole(state, file):
             put_aside(state.folder, file.name)
 
 

@@ -24,6 +24,17 @@ class Change:
         return int(self.alive.sum())
 
 
+@dataclass(frozen=True, slots=True)
+class Replaced:
+    """Damaged segments, which the state has given up already, and those that hold what of them is rescued."""
+
+    damaged: Sequence[Segment] = ()
+    by: Sequence[Segment] = ()
+
+
+NOTHING_REPLACED = Replaced()
+
+
 @dataclass
 class Written:
     """What a commit opens, changes and closes, and the record that says so."""

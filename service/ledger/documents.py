@@ -269,6 +269,12 @@ def live_sizes(c: Connection, collection_id: str) -> Iterator[tuple[int, int]]:
         yield row.version_id, row.chunks
 
 
+def count_visible(c: Connection, collection_id: str) -> int:
+    """How many versions are visible now, counted."""
+    visible = (version_spans.c.collection_id == collection_id) & version_spans.c.to_generation.is_(None)
+    return c.execute(select(func.count()).select_from(version_spans).where(visible)).scalar_one()
+
+
 def doubled(c: Connection, collection_id: str, limit: int) -> Sequence[AnyRow]:
     """(key, versions) of documents of which more than one version is visible."""
     visible = (version_spans.c.collection_id == collection_id) & version_spans.c.to_generation.is_(None)

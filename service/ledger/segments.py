@@ -66,6 +66,22 @@ def covering(c: Connection, collection_id: str, first_batch: int, last_batch: in
     return c.execute(select(segments).where(mine, within).order_by(segments.c.segment_id.desc())).all()
 
 
+def of_generations_from(c: Connection, collection_id: str, generation: int) -> Sequence[AnyRow]:
+    """Segments that became part of the collection, or changed in it, at this generation or later, newest first."""
+    spans = segment_spans.c
+    since = select(spans.segment_id).where(
+        spans.collection_id == collection_id, spans.from_generation >= generation
+    )
+    mine = (segments.c.collection_id == collection_id) & segments.c.segment_id.in_(since)
+    return c.execute(select(segments).where(mine).order_by(segments.c.segment_id.desc())).all()
+
+
+def found_sound(c: Connection, collection_id: str, segment_ids: Sequence[int], at: str) -> None:
+    """All files of these segments were hashed at `at` (ISO text) and are what they should be."""
+    for segment_id in segment_ids:
+        change(c, collection_id, segment_id, suspect=False, verified_at=at)
+
+
 def open_span(
     c: Connection,
     collection_id: str,

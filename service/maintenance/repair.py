@@ -1,21 +1,90 @@
-"""Repair a collection without a job: what is damaged is taken out of use, and only its documents are done again."""
+"""Repair a collection by order: what is damaged is taken out of use, and only what nothing else holds is done again."""
 
+from collections.abc import Mapping, Sequence
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+from service.engine import rescue
 from service.engine.owner import MAINTENANCE
 from service.engine.publish import publish
-from service.engine.recover import count_restore, recover
+from service.engine.recover import count_restore, is_whole, recover
 from service.engine.repair import take_out
+from service.engine.verify import verify_collection
+from service.ledger import collections, documents, events, segments
+from service.ledger.database import utc_now
 from service.maintenance.work import Result, Work
+
+_NOTHING_LOST: Mapping[str, Any] = {"segments": [], "documents": 0, "rescued": 0}
 
 
 def run(work: Work) -> Result:
-    """Climb the start-up ladder; what was found and done. Raises Refused where a person has to choose."""
+    """Hash everything and mend what can be; what was found and done. Raises Refused where a person has to choose."""
+    if work.options.get("dry_run"):
+        return _look(work)
     holding = work.holding
     ledger, state = holding.ledger, holding.state
-    damaged = recover(ledger, holding.lease, state)
-    names = [segment.faiss.name for segment in damaged]
+    before, aside = _names(state.folder), set(_names(state.folder, "quarantine"))
+    damaged = recover(ledger, holding.lease, state, by_order=True)
+    there, put_aside = _names(state.folder), set(_names(state.folder, "quarantine")) - aside
+    rewritten = [name for name in there if name not in before or Path(name).name in put_aside]
+    done = _NOTHING_LOST
     if damaged:
-        take_out(ledger, holding.committer, state, MAINTENANCE, damaged)
+        done = take_out(ledger, holding.committer, state, MAINTENANCE, damaged)
         count_restore(ledger, "repaired")
-    elif state.generation:
+    corrected = _correct_counts(work)
+    if state.generation:
         publish(ledger, holding.lease, state)
-    return {"generation": state.generation, "segments_taken_out": names}
+    return {
+        "generation": state.generation,
+        "segments_taken_out": done["segments"],
+        "documents_rescued": done["rescued"],
+        "documents_queued": done["documents"],
+        "files_rewritten": rewritten,
+        "files_put_aside": sorted(set(_names(state.folder, "quarantine")) - aside),
+        "counts_corrected": corrected,
+    }
+
+
+def _look(work: Work) -> Result:
+    """What a repair would do; changes nothing."""
+    ledger, state = work.holding.ledger, work.holding.state
+    damaged = [
+        segment
+        for segment in state.segments
+        if not all(is_whole(state, file) for file in (segment.faiss, segment.chunks, segment.live) if file)
+    ]
+    with closing(rescue.plan(ledger, state, damaged, work.check)) as plan:
+        told = {"documents_rescued": plan.rescued, "documents_queued": len(plan.lost)}
+    problems = verify_collection(ledger, work.holding.settings, state.name)["problems"]
+    names = [segment.faiss.name for segment in damaged]
+    return {"dry_run": True, "generation": state.generation, "segments_damaged": names, **told} | {
+        "problems": problems
+    }
+
+
+def _correct_counts(work: Work) -> bool:
+    """The collection's counts as they are counted; and every live segment was found sound just now."""
+    holding, state = work.holding, work.holding.state
+    with holding.ledger.write() as c:
+        holding.lease.hold(c)
+        segments.found_sound(c, state.id, [segment.segment_id for segment in state.segments], utc_now())
+        row = collections.by_id(c, state.id)
+        counted = {"documents": documents.count_visible(c, state.id), "vectors": state.vectors}
+        said = {"documents": row.documents, "vectors": row.vectors}
+        state.documents = counted["documents"]
+        if counted == said:
+            return False
+        collections.change(c, state.id, **counted)
+        events.record(c, "counts_corrected", {"from": said, "to": counted}, collection_id=state.id)
+    return True
+
+
+def _names(folder: Path, *parts: str) -> Sequence[str]:
+    """The files in these parts of the folder, by default those that the ledger knows."""
+    return [
+        f"{part}/{path.name}" if not parts else path.name
+        for part in parts or ("commits", "segments")
+        if (folder / part).is_dir()
+        for path in sorted((folder / part).iterdir())
+    ]

@@ -32,9 +32,12 @@ async def get_task(task_id: str, given: Given) -> Response:
 
 
 @router.post("/collections/{name}/repair", response_model=models.Task, responses=ORDERED)
-async def repair(name: str, given: Given, wait: Wait = 0) -> Response:
-    """Take what is damaged out of use, and bring files and ledger into agreement."""
-    task = await run_in_threadpool(orders(given).place, name, Kind.REPAIR)
+async def repair(name: str, given: Given, wait: Wait = 0, dry_run: bool = False) -> Response:
+    """Hash every file, and mend what is damaged; only documents that nothing else holds are done again.
+
+    With `dry_run` only say what would be done.
+    """
+    task = await run_in_threadpool(orders(given).place, name, Kind.REPAIR, {"dry_run": dry_run})
     return await receipt(given, task, wait)
 
 
