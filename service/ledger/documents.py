@@ -1,6 +1,7 @@
 """Documents and their versions, as the last commit left them."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from itertools import islice
 from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, bindparam, case, func, insert, select, update
@@ -80,6 +81,22 @@ def count_of_files(c: Connection, collection_id: str, keys: Sequence[str]) -> in
         mine = _records_of(collection_id, key) & documents.c.state.not_in(_NO_DOCUMENT)
         count += c.execute(select(func.count()).select_from(documents).where(mine)).scalar_one()
     return count
+
+
+def count_among(c: Connection, collection_id: str, doc_ids: Collection[int]) -> int:
+    """How many of these documents are there, containers aside."""
+    count, ids = 0, iter(doc_ids)
+    while some := list(islice(ids, _KEYS_AT_ONCE)):
+        mine = (documents.c.collection_id == collection_id) & documents.c.doc_id.in_(some)
+        query = select(func.count()).select_from(documents).where(mine, documents.c.state.not_in(_NO_DOCUMENT))
+        count += c.execute(query).scalar_one()
+    return count
+
+
+def ids_in_state(c: Connection, collection_id: str, state: str) -> set[int]:
+    """The documents in a state."""
+    mine = (documents.c.collection_id == collection_id) & (documents.c.state == state)
+    return set(c.execute(select(documents.c.doc_id).where(mine)).scalars())
 
 
 def count_by_state(c: Connection, collection_id: str) -> dict[str, int]:
@@ -190,6 +207,15 @@ def save_versions(
             versions.c.version_id == bindparam("the_version")
         )
         c.execute(update(versions).where(same).values({name: bindparam(name) for name in names}), rows)
+
+
+def abandon(c: Connection, collection_id: str, version_ids: Collection[int]) -> None:
+    """Nobody will finish these versions, as far as they are not finished."""
+    rows = [{"the_version": version_id} for version_id in version_ids]
+    if rows:
+        mine = (versions.c.collection_id == collection_id) & (versions.c.state == "unfinished")
+        mine &= versions.c.version_id == bindparam("the_version")
+        c.execute(update(versions).where(mine).values(state="abandoned"), rows)
 
 
 def open_spans(c: Connection, collection_id: str, version_ids: Sequence[int], generation: int) -> None:
