@@ -117,7 +117,9 @@ def _segments(c: Connection, state: CollectionState, written: Written) -> None:
         segments.open_span(c, state.id, segment_id, written.generation, live, change.live_rows)
     for segment in written.closed:
         segments.close_span(c, state.id, segment.segment_id, written.generation)
-    for segment in written.reopened:  # after those that are closed: it may be the same segment with other rows
+    for (
+        segment
+    ) in written.reopened:  # after those that are closed: it may be the same segment with other rows
         live = as_json(segment.live)
         segments.open_span(c, state.id, segment.segment_id, written.generation, live, segment.live_rows)
 

@@ -18,7 +18,9 @@ def require(c: Connection, collection: AnyRow, generation: int) -> None:
         raise NotFound("generation", generation)
     if not is_kept(c, collection, generation):
         kept = told(below(c, collection.id), collection)
-        raise Conflict(f"Generation {generation} of {collection.name!r} is not kept any more; kept are {kept}.")
+        raise Conflict(
+            f"Generation {generation} of {collection.name!r} is not kept any more; kept are {kept}."
+        )
 
 
 def is_kept(c: Connection, collection: AnyRow, generation: int) -> bool:
@@ -29,7 +31,9 @@ def is_kept(c: Connection, collection: AnyRow, generation: int) -> bool:
 def below(c: Connection, collection_id: str) -> list[int]:
     """The generations below `kept_from` that are kept, ascending."""
     mine = retained.c.collection_id == collection_id
-    return list(c.execute(select(retained.c.generation).where(mine).order_by(retained.c.generation)).scalars())
+    return list(
+        c.execute(select(retained.c.generation).where(mine).order_by(retained.c.generation)).scalars()
+    )
 
 
 def told(single: list[int], collection: AnyRow) -> str:

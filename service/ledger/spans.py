@@ -67,7 +67,9 @@ def tally(c: Connection, collection_id: str, start: int, end: int) -> Tally:
 
 def in_state_at(c: Connection, collection_id: str, state: str, generation: int) -> Sequence[AnyRow]:
     """The versions that were visible at a generation, of documents that are in this state now."""
-    of_version = (versions.c.collection_id == collection_id) & (versions.c.version_id == version_spans.c.version_id)
+    of_version = (versions.c.collection_id == collection_id) & (
+        versions.c.version_id == version_spans.c.version_id
+    )
     of_document = (documents.c.collection_id == collection_id) & (documents.c.doc_id == versions.c.doc_id)
     joined = version_spans.join(versions, of_version).join(documents, of_document)
     query = select(versions).select_from(joined).where(_at(version_spans, collection_id, generation))

@@ -1,6 +1,6 @@
 """Going back to a generation, and looking at what that would change; loads nothing heavy, so that the API may."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from typing import Any
@@ -11,12 +11,11 @@ from service.core.job import State
 from service.core.upkeep import Kind
 from service.engine.cursors import number_of
 from service.errors import BadRequest, Conflict
-from service.ledger import collections, jobs, retained, segments, spans, tasks
+from service.ledger import collections, documents, jobs, retained, segments, spans, tasks
 from service.ledger.database import AnyRow, Ledger
 from service.ledger.spans import Difference
 from service.maintenance.orders import view
 
-WITHDRAWN = "withdrawn"  # the state of documents that people have deleted
 SHOWN = 20  # documents in a preview
 _STANDS_STILL = (State.PAUSED, State.INTERRUPTED, State.FAILED)
 
@@ -96,7 +95,9 @@ def check(c: Connection, collection: AnyRow, turn: Turn) -> None:
         if job.collection_id != collection.id:
             raise BadRequest(f"Job {job_id} is one of the collection {job.collection!r}.")
         if State(job.state) not in _STANDS_STILL:
-            raise Conflict(f"Job {job_id} is {job.state}: only a paused, interrupted or failed job can be rewound.")
+            raise Conflict(
+                f"Job {job_id} is {job.state}: only a paused, interrupted or failed job can be rewound."
+            )
     committed = segments.jobs_since(c, collection.id, turn.generation)
     for job in jobs.unfinished_in(c, collection.id):
         if job.id in committed and job.id not in turn.jobs:
@@ -106,11 +107,11 @@ def check(c: Connection, collection: AnyRow, turn: Turn) -> None:
             )
 
 
-def left_out(c: Connection, collection_id: str, turn: Turn) -> Collection[AnyRow]:
+def left_out(c: Connection, collection_id: str, turn: Turn) -> Sequence[AnyRow]:
     """The versions of that generation that do not come back, because somebody has deleted their documents since."""
     if turn.revive_deleted:
         return []
-    return spans.in_state_at(c, collection_id, WITHDRAWN, turn.generation)
+    return spans.in_state_at(c, collection_id, documents.WITHDRAWN, turn.generation)
 
 
 def _refusal(c: Connection, collection: AnyRow, turn: Turn) -> str | None:

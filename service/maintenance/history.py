@@ -1,7 +1,7 @@
 """What commit records say of documents: which ones the commits after a generation touched, and as what they stood there."""
 
 import zlib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -35,6 +35,7 @@ Json = Mapping[str, Any]
 class Undone:
     """What the commits after a generation have said; as numbers, since it may be of every document."""
 
+    spared: Collection[int] = ()  # documents that stay as they are
     documents: set[int] = field(default_factory=set)
     begun: set[int] = field(default_factory=set)  # versions that they left unfinished
     files: dict[str, set[int]] = field(default_factory=dict)  # job -> hashes of (folder, name)
@@ -43,24 +44,25 @@ class Undone:
 
     def add(self, record: CommitRecord) -> None:
         """Of one more commit."""
-        said = [*record.versions_added, *record.documents]
+        self.begun.update(each["version"] for each in record.versions_added if not each["finished"])
+        all_said = (*record.versions_added, *record.documents)
+        said = [each for each in all_said if each["doc_id"] not in self.spared]
         restored = record.rollback["documents"] if record.rollback else []
         if not said and not restored:
             return
         self.documents.update(each["doc_id"] for each in said)
-        self.documents.update(doc_id for doc_id, _ in restored)
-        self.begun.update(each["version"] for each in record.versions_added if not each["finished"])
+        self.documents.update(doc_id for doc_id, _ in restored if doc_id not in self.spared)
         self.sources.add((record.job, record.source["id"] if record.source else None))
         if record.job:
             files = self.files.setdefault(record.job, set())
             files.update(hash((each["folder"], each["name"])) for each in said)
-            gone = (each["doc_id"] for each in record.documents if each.get("state") == "deleted")
+            gone = (each["doc_id"] for each in said if each.get("state") == "deleted")
             self.removed.setdefault(record.job, set()).update(gone)
 
 
-def undone(c: Connection, collection_id: str, generation: int) -> Undone:
-    """What the commits after `generation` have said. Holds one record at a time."""
-    found = Undone()
+def undone(c: Connection, collection_id: str, generation: int, spared: Collection[int]) -> Undone:
+    """What the commits after `generation` have said of other documents than these. Holds a few records at a time."""
+    found = Undone(spared)
     for record in _backwards(c, collection_id):
         if record.generation <= generation:
             break
@@ -68,10 +70,12 @@ def undone(c: Connection, collection_id: str, generation: int) -> Undone:
     return found
 
 
-def sources_of(c: Connection, collection_id: str, generation: int, wanted: Iterable[int]) -> dict[int, list[int]]:
+def sources_of(
+    c: Connection, collection_id: str, generation: int, wanted: Iterable[int]
+) -> dict[int, list[int]]:
     """Document -> the generations, ascending, whose records together say how it stood at `generation`.
 
-    Of a document that did not exist then: none. Holds one record at a time.
+    Of a document that did not exist then: none. Holds a few records at a time.
     """
     found: dict[int, list[int]] = {doc_id: [] for doc_id in wanted}
     open_ones = set(found)

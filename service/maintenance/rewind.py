@@ -11,10 +11,12 @@ from service.maintenance.history import Undone
 
 REWOUND, BEGUN_ANEW = "rewound", "begun_anew"
 _COUNTERS = ("done", "unchanged", "skipped", "failed", "known_failed", "deleted")
-_FROM_NOTHING = {name: 0 for name in (*_COUNTERS, "discovered")}
+_FROM_NOTHING = dict.fromkeys((*_COUNTERS, "discovered"), 0)
 
 
-def rewind(c: Connection, collection_id: str, undone: Undone, named: Collection[str], generation: int) -> dict[str, str]:
+def rewind(
+    c: Connection, collection_id: str, undone: Undone, named: Collection[str], generation: int
+) -> dict[str, str]:
     """Job -> what became of it; for every unfinished job of the collection, and for failed ones that are `named`.
 
     What others have committed for its source is undone too: then its listing is out of date, and it begins anew.

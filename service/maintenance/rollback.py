@@ -1,8 +1,9 @@
 """Make a collection what it was at an earlier generation, by one more commit."""
 
 import time
-from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from itertools import islice
 from typing import Any
 
 from sqlalchemy import Connection
@@ -16,16 +17,18 @@ from service.engine.state import CollectionState, Segment, segment_of
 from service.engine.written import Written, segment_json
 from service.errors import Corrupt, Refused
 from service.failpoints import reach
-from service.index.files import StoredFile, sync_folder, verify
+from service.index.files import sync_folder
 from service.index.live import write_live
 from service.index.records import Mask, live_name
 from service.ledger import collections, documents, events, segments, spans
 from service.ledger.database import AnyRow, utc_now
 from service.maintenance import history
-from service.maintenance.generations import WITHDRAWN, Turn, check, left_out
+from service.maintenance.generations import Turn, check, left_out
 from service.maintenance.history import ABSENT, UNKNOWN, Undone
 from service.maintenance.rewind import rewind
 from service.maintenance.work import Result, Work
+
+_DOCUMENTS_AT_ONCE = 5_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,10 +64,10 @@ def run(work: Work) -> Result:
 
 
 def _plan(c: Connection, state: CollectionState, turn: Turn) -> Plan:
-    undone = history.undone(c, state.id, turn.generation)
+    spared = set() if turn.revive_deleted else documents.ids_in_state(c, state.id, documents.WITHDRAWN)
+    undone = history.undone(c, state.id, turn.generation, spared)
     out = left_out(c, state.id, turn)
-    staying = set() if turn.revive_deleted else documents.ids_in_state(c, state.id, WITHDRAWN)
-    sources = history.sources_of(c, state.id, turn.generation, undone.documents - staying)
+    sources = history.sources_of(c, state.id, turn.generation, undone.documents)
     not_back = {version.version_id for version in out}
     leave, come = spans.turn_back(c, state.id, state.generation, turn.generation, not_back)
     return Plan(turn, undone, sources, leave, come, state.documents + len(come) - len(leave), out)
@@ -102,7 +105,8 @@ def _keep_out(work: Work, written: Written, versions: Sequence[AnyRow]) -> None:
             continue
         if segment in remaining:
             written.closed.append(segment)
-            written.reopened.append(segment := _copy(segment))
+            segment = replace(segment)  # the state keeps its own until the ledger has committed
+            written.reopened.append(segment)
         name = live_name(segment.segment_id, written.generation, token)
         segment.live, segment.alive = write_live(state.folder, name, alive), alive
         segment.live_rows = int(alive.sum())
@@ -129,7 +133,7 @@ def _commit(work: Work, written: Written, plan: Plan) -> Result:
     write_commit_record(
         state, lease.token, written, MAINTENANCE, {"versions_retired": retired, "rollback": said}
     )
-    result = {"changed": True, "generation": written.generation, "to": turn.generation}
+    result: dict[str, Any] = {"changed": True, "generation": written.generation, "to": turn.generation}
     result |= {"versions_appear": len(plan.come), "versions_disappear": len(plan.leave)}
     reach("ledger.before")
     with ledger.write() as c:
@@ -154,8 +158,10 @@ def _commit(work: Work, written: Written, plan: Plan) -> Result:
 
 def restore(c: Connection, collection_id: str, sources: Mapping[int, list[int]], at: str) -> None:
     """Give documents the values that records of these generations, one after the other, gave them. One at a time."""
-    begin = [{**(UNKNOWN if found else ABSENT), "the_doc": doc_id} for doc_id, found in sources.items()]
-    _save(c, collection_id, begin, at)
+    pairs = iter(sources.items())
+    while some := list(islice(pairs, _DOCUMENTS_AT_ONCE)):
+        rows = [{**(UNKNOWN if found else ABSENT), "the_doc": doc_id} for doc_id, found in some]
+        _save(c, collection_id, rows, at)
     wanted: dict[int, set[int]] = {}
     for doc_id, generations in sources.items():
         for generation in generations:
