@@ -5,8 +5,6 @@ from typing import Any
 
 import pytest
 
-from service.core.job import Verb
-from service.core.upkeep import Kind
 from service.index.commit_record import read_chain
 from service.ledger import collections
 from service.maintenance.generations import Generations, Turn
@@ -42,11 +40,15 @@ def roll_back(world: World, to: int, *jobs: str, revive_deleted: bool = False) -
 
 def seen(world: World) -> dict[str, Any]:
     """What readers find, and what the ledger says of documents that are there."""
-    reader = {(r.key, r.version, r.ordinal, r.text): r.vector.tobytes() for r in Collection.open(world.files).rows()}
+    reader = {
+        (r.key, r.version, r.ordinal, r.text): r.vector.tobytes() for r in Collection.open(world.files).rows()
+    }
     with world.ledger.read() as c:
         query = "SELECT * FROM documents WHERE state NOT IN ('deleted', 'withdrawn')"
         rows = [dict(row._mapping) for row in c.exec_driver_sql(query)]
-        spans = c.exec_driver_sql("SELECT version_id FROM version_spans WHERE to_generation IS NULL").scalars()
+        spans = c.exec_driver_sql(
+            "SELECT version_id FROM version_spans WHERE to_generation IS NULL"
+        ).scalars()
         visible = set(spans)
         counted = c.exec_driver_sql("SELECT documents, vectors FROM collections").one()
     assert len(reader) == counted.vectors
@@ -70,7 +72,9 @@ def first(world: World) -> None:
     fill(world, *range(6))
     world.write("damaged.txt", "DAMAGED beyond repair")
     world.write("short.txt", "short")
-    records(world, "r.jsonl", OLD, a="first record", b="second record", c="BAD record", d="fourth record")
+    records(
+        world, "r.jsonl", OLD, a="first record", b="second record", c="BAD record of it", d="fourth record"
+    )
     world.run()
 
 
@@ -83,7 +87,15 @@ def change(world: World) -> None:
     world.write("short.txt", "not short any more at all", LATER)
     world.write("03.txt", "DAMAGED by now", LATER)
     world.write("04.txt", "short", LATER)
-    records(world, "r.jsonl", LATER, a="first record", b="second record, changed", c="third record", e="the fifth record")
+    records(
+        world,
+        "r.jsonl",
+        LATER,
+        a="first record",
+        b="second record, changed",
+        c="third record",
+        e="the fifth record",
+    )
     world.run()
 
 
@@ -95,6 +107,11 @@ def changed(world: World) -> tuple[World, int, dict[str, Any]]:
     change(world)
     assert seen(world) != before
     return world, was, before
+
+
+def expected(world: World) -> set[tuple[str, int, str]]:
+    """What the library's files say, without the record that is damaged."""
+    return {row for row in world.expected() if not row[2].startswith("BAD")}
 
 
 def check_valid(world: World) -> None:
@@ -140,13 +157,23 @@ def test_a_rollback_can_be_rolled_back_and_so_can_that(changed: tuple[World, int
     assert seen(world) == after
 
 
-def test_twice_in_a_row_and_to_the_present_changes_nothing(changed: tuple[World, int, dict[str, Any]]) -> None:
+def test_twice_in_a_row_and_to_the_present_changes_nothing(
+    changed: tuple[World, int, dict[str, Any]],
+) -> None:
     world, was, _ = changed
     roll_back(world, was)
-    rows = {row for row in dump(world) if row[0] not in ("tasks", "leases", "events", "metrics", "sqlite_sequence")}
+    rows = {
+        row
+        for row in dump(world)
+        if row[0] not in ("tasks", "leases", "events", "metrics", "sqlite_sequence")
+    }
     for to in (generation(world), generation(world)):
         assert roll_back(world, to) == {"changed": False, "generation": generation(world), "to": to}
-    left = {row for row in dump(world) if row[0] not in ("tasks", "leases", "events", "metrics", "sqlite_sequence")}
+    left = {
+        row
+        for row in dump(world)
+        if row[0] not in ("tasks", "leases", "events", "metrics", "sqlite_sequence")
+    }
     assert left == rows
 
 
@@ -165,7 +192,7 @@ def test_across_merges_whose_inputs_come_back(world: World) -> None:
         assert seen(world) == before
         check_valid(world)
     world.run()
-    assert world.contents() == world.expected()
+    assert world.contents() == expected(world)
 
 
 def test_back_to_the_beginning_and_from_there(changed: tuple[World, int, dict[str, Any]]) -> None:
@@ -174,7 +201,7 @@ def test_back_to_the_beginning_and_from_there(changed: tuple[World, int, dict[st
     assert (seen(world)["reader"], seen(world)["documents"]) == ({}, {})
     check_valid(world)
     world.run()
-    assert world.contents() == world.expected()
+    assert world.contents() == expected(world)
     check_valid(world)
 
 
