@@ -106,6 +106,16 @@ def newest_checkpoint(c: Connection, collection_id: str) -> AnyRow | None:
     ).first()
 
 
+def checkpoint(c: Connection, collection_id: str, generation: int) -> AnyRow | None:
+    """One checkpoint."""
+    return c.execute(select(checkpoints).where(_the(collection_id, generation))).first()
+
+
+def pin(c: Connection, collection_id: str, generation: int, pinned: bool) -> None:
+    """Say whether a checkpoint is to be kept whatever its age."""
+    c.execute(update(checkpoints).where(_the(collection_id, generation)).values(pinned=pinned))
+
+
 def list_checkpoints(
     c: Connection,
     collection_id: str,
@@ -158,8 +168,9 @@ def hashes_of_checkpoints(c: Connection, collection_id: str) -> Sequence[AnyRow]
 
 def record_of(c: Connection, collection_id: str, generation: int) -> bytes:
     """The bytes of a commit record's file, compressed by zlib."""
-    mine = (checkpoints.c.collection_id == collection_id) & (checkpoints.c.generation == generation)
-    record: bytes = c.execute(select(checkpoints.c.record).where(mine)).scalar_one()
+    record: bytes = c.execute(
+        select(checkpoints.c.record).where(_the(collection_id, generation))
+    ).scalar_one()
     return record
 
 
@@ -185,6 +196,10 @@ def known_files(c: Connection, collection_id: str) -> set[str]:
     spans = c.execute(select(segment_spans.c.live).where(segment_spans.c.collection_id == collection_id))
     files = [file for row in rows for file in row] + list(spans.scalars())
     return {file["name"] for file in files if file}
+
+
+def _the(collection_id: str, generation: int) -> ColumnElement[bool]:
+    return (checkpoints.c.collection_id == collection_id) & (checkpoints.c.generation == generation)
 
 
 def _spanned(c: Connection, collection_id: str, which: ColumnElement[bool]) -> Sequence[AnyRow]:

@@ -9,8 +9,9 @@ from sqlalchemy import Connection
 
 from service.core.job import State
 from service.core.upkeep import Kind
+from service.engine import views
 from service.engine.cursors import number_of
-from service.errors import BadRequest, Conflict
+from service.errors import BadRequest, Conflict, NotFound
 from service.ledger import collections, documents, jobs, retained, segments, spans, tasks
 from service.ledger.database import AnyRow, Ledger
 from service.ledger.spans import Difference
@@ -85,6 +86,37 @@ class Generations:
         following = str(found[-1].doc_id) if len(found) == limit else None
         place = {"collection": collection, "from": start, "to": end}
         return {**place, **told, "documents": [_shown(each) for each in found], "next": following}
+
+    def pin(self, collection: str, generation: int, pinned: bool) -> dict[str, Any]:
+        """Keep a generation until it is unpinned, or not any longer than others; its checkpoint.
+
+        Raises NotFound, and Conflict where it is not whole any more.
+        """
+        with self.ledger.write() as c:
+            return _pin(c, collections.by_name(c, collection), generation, pinned)
+
+    def pin_of_job(self, job_id: str, generation: int, pinned: bool) -> dict[str, Any]:
+        """The same with a checkpoint that a job has made. Raises NotFound, Conflict."""
+        with self.ledger.write() as c:
+            collection = collections.by_id(c, jobs.get(c, job_id).collection_id)
+            if _checkpoint(c, collection, generation).job_id != job_id:
+                raise NotFound("checkpoint", generation)
+            return _pin(c, collection, generation, pinned)
+
+
+def _pin(c: Connection, collection: AnyRow, generation: int, pinned: bool) -> dict[str, Any]:
+    _checkpoint(c, collection, generation)
+    if pinned:
+        retained.require(c, collection, generation)
+    segments.pin(c, collection.id, generation, pinned)
+    return views.checkpoint_view(_checkpoint(c, collection, generation))
+
+
+def _checkpoint(c: Connection, collection: AnyRow, generation: int) -> AnyRow:
+    found = segments.checkpoint(c, collection.id, generation)
+    if found is None:
+        raise NotFound("checkpoint", generation)
+    return found
 
 
 def check(c: Connection, collection: AnyRow, turn: Turn) -> None:
