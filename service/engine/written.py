@@ -30,7 +30,7 @@ class Written:
 
     generation: int
     batch: int
-    kind: str  # ingest, merge, repair, rollback
+    kind: str  # ingest, merge, repair, reindex, rollback
     at: str  # ISO 8601, UTC
     started: float  # monotonic
     opened: list[Segment] = field(default_factory=list)

@@ -8,6 +8,7 @@ from typing import Any
 
 from sqlalchemy import Connection
 
+from service.core.space import Space
 from service.engine import record
 from service.engine.commit import write_commit_record
 from service.engine.owner import MAINTENANCE
@@ -17,10 +18,11 @@ from service.engine.state import CollectionState, Segment, segment_of
 from service.engine.written import Written, segment_json
 from service.errors import Corrupt, Refused
 from service.failpoints import reach
+from service.index import manifest
 from service.index.files import sync_folder
 from service.index.live import write_live
 from service.index.records import Mask, live_name
-from service.ledger import collections, documents, events, segments, spans
+from service.ledger import collections, documents, events, segments, spaces, spans
 from service.ledger.database import AnyRow, utc_now
 from service.maintenance import history
 from service.maintenance.generations import Turn, check, left_out
@@ -42,6 +44,7 @@ class Plan:
     come: Sequence[int]
     documents: int  # visible afterwards
     left_out: Sequence[AnyRow]  # versions
+    space: Space  # of the vectors
 
 
 def run(work: Work) -> Result:
@@ -52,7 +55,7 @@ def run(work: Work) -> Result:
         check(c, collections.by_id(c, state.id), turn)
         plan = _plan(c, state, turn)
         then = [segment_of(row) for row in segments.live_at(c, state.id, turn.generation)]
-    if not plan.sources:
+    if not plan.sources and plan.space == state.space:  # nothing but merges has come since
         return {"changed": False, "generation": state.generation, "to": turn.generation}
     written = Written(state.generation + 1, state.batch, "rollback", utc_now(), time.monotonic())
     _choose_segments(work, written, then)
@@ -70,7 +73,8 @@ def _plan(c: Connection, state: CollectionState, turn: Turn) -> Plan:
     sources = history.sources_of(c, state.id, turn.generation, undone.documents)
     not_back = {version.version_id for version in out}
     leave, come = spans.turn_back(c, state.id, state.generation, turn.generation, not_back)
-    return Plan(turn, undone, sources, leave, come, state.documents + len(come) - len(leave), out)
+    space = Space(**spaces.at(c, state.id, turn.generation).space)
+    return Plan(turn, undone, sources, leave, come, state.documents + len(come) - len(leave), out, space)
 
 
 def _choose_segments(work: Work, written: Written, then: Sequence[Segment]) -> None:
@@ -130,9 +134,9 @@ def _commit(work: Work, written: Written, plan: Plan) -> Result:
     said = {"to": turn.generation, "versions": plan.come, "documents": list(plan.sources.items())}
     said["segments"] = [segment_json(segment) for segment in written.reopened]
     retired = [{"version": version_id} for version_id in plan.leave]
-    write_commit_record(
-        state, lease.token, written, MAINTENANCE, {"versions_retired": retired, "rollback": said}
-    )
+    space = None if plan.space == state.space else manifest.describe(plan.space)
+    told = {"versions_retired": retired, "rollback": said, "space": space}
+    write_commit_record(state, lease.token, written, MAINTENANCE, told)
     result: dict[str, Any] = {"changed": True, "generation": written.generation, "to": turn.generation}
     result |= {"versions_appear": len(plan.come), "versions_disappear": len(plan.leave)}
     reach("ledger.before")
@@ -141,6 +145,7 @@ def _commit(work: Work, written: Written, plan: Plan) -> Result:
         record.checkpoint(c, state, written, MAINTENANCE, plan.documents, settled=0)
         documents.close_spans(c, state.id, plan.leave, written.generation)
         documents.open_spans(c, state.id, plan.come, written.generation)
+        spaces.go_back(c, state.id, turn.generation, written.generation)
         documents.abandon(c, state.id, plan.undone.begun)
         reach("rollback.spans")
         restore(c, state.id, plan.sources, written.at)
@@ -151,7 +156,7 @@ def _commit(work: Work, written: Written, plan: Plan) -> Result:
         work.done(result)(c)
     reach("ledger.after")
     written.adopt_into(state)
-    state.documents = plan.documents
+    state.documents, state.space = plan.documents, plan.space
     publish(ledger, lease, state)
     return result
 

@@ -12,6 +12,7 @@ from service.reader import Collection
 from service.selftest.world import OLD
 from tests.engine.stories import dump
 from tests.engine.world import World
+from tests.maintenance.test_reindex import order, other_model, see_through
 
 LATER = OLD + 1_000
 _TIMES = ("updated_at", "generation")
@@ -228,3 +229,21 @@ def test_the_record_says_what_a_rebuild_needs(changed: tuple[World, int, dict[st
             f"SELECT segment_id FROM segment_spans WHERE from_generation = {record.generation}"
         ).scalars()
         assert {segment["segment"] for segment in record.rollback["segments"]} == set(opened)
+
+
+def test_over_a_switch_to_another_model_and_back(world: World) -> None:
+    first(world)
+    was, before, old = generation(world), seen(world), world.embedder
+    other_model(world)
+    see_through(world, order(world))
+    switched, after = generation(world), seen(world)
+    for to, then, embedder in ((was, before, old), (switched, after, world.embedder)):
+        roll_back(world, to)
+        assert seen(world) == then
+        check_valid(world)
+        assert row_of(world).space["model"] == embedder.space.model
+    roll_back(world, was)
+    world.embedder = old
+    change(world)
+    assert {row for row in world.contents() if "03.txt" not in row[0]} == expected(world)
+    check_valid(world)
