@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 
 import typer
 
-from service import leaving, safekeeping, upkeep
+from service import leaving, safekeeping, turning, upkeep
 from service.console import say, show, show_facts
 from service.errors import BadRequest, TidestoneError
 from service.options import (
@@ -38,6 +38,7 @@ app.add_typer(models, name="model")
 upkeep.register(app)
 leaving.register(app)
 safekeeping.register(app)
+turning.register(app)
 
 
 def main() -> None:

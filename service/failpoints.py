@@ -32,6 +32,9 @@ POINTS = (
     "scratch.unmoved",
     "scratch.moved",
     *OF_BACKUPS,
+    "rollback.checked",
+    "rollback.spans",
+    "rollback.documents",
 )
 
 _SIGNALS = {"kill": signal.SIGKILL, "stop": signal.SIGSTOP}
