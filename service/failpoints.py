@@ -23,6 +23,11 @@ POINTS = (
     "publish.after",
     "scratch.unmoved",
     "scratch.moved",
+    "drop.unpublished",
+    "drop.emptied",
+    "drop.removed",
+    "drop.rows",
+    "drop.forgotten",
 )
 
 _SIGNALS = {"kill": signal.SIGKILL, "stop": signal.SIGSTOP}
