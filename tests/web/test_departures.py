@@ -70,7 +70,10 @@ def test_what_cannot_leave_or_come_back_is_refused(client: TestClient) -> None:
 
 
 def test_a_collection_is_deleted_and_made_again_under_its_name(client: TestClient, filled: World) -> None:
-    docs, question = "/v1/collections/docs", {"vector": filled.embedder.embed_query("a document one").tolist()}
+    docs, question = (
+        "/v1/collections/docs",
+        {"vector": filled.embedder.embed_query("a document one").tolist()},
+    )
     assert client.post(f"{docs}/search", json=question).json()["hits"]
     order = {"collection": "docs", "source": {"type": "library", "path": str(filled.library)}}
     ordered = client.delete(docs)
