@@ -7,7 +7,7 @@ from uuid import uuid4
 from sqlalchemy import Connection, delete, insert, select, update
 
 from service.errors import Conflict, NotFound
-from service.ledger import leases
+from service.ledger import leases, spaces
 from service.ledger.database import AnyRow, utc_now
 from service.ledger.schema import collections, names, sources
 
@@ -32,6 +32,7 @@ def create(
             created_at=utc_now(),
         )
     )
+    spaces.begin(c, collection_id, first, space, weights)
     leases.create(c, collection_id, before.token if before is not None else 0)
     return by_name(c, name)
 
