@@ -28,6 +28,9 @@ POINTS = (
     "drop.removed",
     "drop.rows",
     "drop.forgotten",
+    "rollback.checked",
+    "rollback.spans",
+    "rollback.documents",
 )
 
 _SIGNALS = {"kill": signal.SIGKILL, "stop": signal.SIGSTOP}

@@ -15,7 +15,9 @@ from service.selftest.victims import FINISHED, Victims
 from tests.engine.stories import SETTINGS, Story, check_that_nothing_is_lost_or_doubled, dump
 from tests.engine.world import World
 
-POINTS = [point for point in ALL_POINTS if not point.startswith(("drop.", "scratch."))]  # of jobs
+POINTS = [
+    point for point in ALL_POINTS if not point.startswith(("drop.", "rollback.", "scratch."))
+]  # of jobs
 AT_BIRTH = [point for point in POINTS if point.startswith("file.")]  # collection.json
 LATER = [point for point in POINTS if point not in AT_BIRTH]
 ALIKE = [point for point in LATER if point.endswith((".created", ".synced"))]  # as the point after them
