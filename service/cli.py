@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 
 import typer
 
-from service import upkeep
+from service import leaving, upkeep
 from service.console import say, show, show_facts
 from service.errors import BadRequest, TidestoneError
 from service.options import (
@@ -36,6 +36,7 @@ app = typer.Typer(
 models = typer.Typer(help="The embedding model.", no_args_is_help=True)
 app.add_typer(models, name="model")
 upkeep.register(app)
+leaving.register(app)
 
 
 def main() -> None:
@@ -161,7 +162,7 @@ def documents(
     key: Annotated[str | None, typer.Option(help="One document's key, also where it is a number.")] = None,
     collection: Collection = "default",
     state: Annotated[
-        Literal["indexed", "pending", "skipped", "failed", "container", "deleted"] | None,
+        Literal["indexed", "pending", "skipped", "failed", "container", "deleted", "withdrawn"] | None,
         typer.Option(help="Only documents in this state."),
     ] = None,
     prefix: Annotated[str, typer.Option(help="Only keys that begin so.")] = "",

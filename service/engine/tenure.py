@@ -1,6 +1,7 @@
 """See one job through under one lease: recovery, listing, work, outcome."""
 
 import time
+from contextlib import suppress
 from datetime import UTC, datetime
 from threading import Event
 
@@ -91,7 +92,8 @@ class Tenure:
             self._publish_for_certain(ingest)
         except Interrupted:
             ingest.save_what_is_embedded()
-            self._serve_errands(ingest)
+            with suppress(Interrupted):  # a wish has come meanwhile: it is obeyed below
+                self._serve_errands(ingest)
             return self._settle(Fact.CHECKPOINTED)
         except (TryAgain, GaveUp):
             ingest.drop_what_is_queued()
