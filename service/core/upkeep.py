@@ -9,6 +9,7 @@ class Kind(StrEnum):
     REPAIR = "repair"  # take damaged segments out of use, bring files and ledger into agreement
     WITHDRAW = "withdraw"  # take a document out for good
     RESTORE_DOCUMENT = "restore_document"  # let a withdrawn document in again
+    TIDY = "tidy"  # remove what a cancelled job had prepared
     COMPACT = "compact"  # take in a large merge that was made outside the lease
 
 

@@ -6,6 +6,8 @@ from typing import Any
 from sqlalchemy import Connection, delete, func, insert, select, update
 
 from service.core.job import State
+from service.core.upkeep import Kind
+from service.ledger import collections, tasks
 from service.ledger.database import AnyRow
 from service.ledger.schema import checkpoints, documents, jobs, prepared, segments, version_spans, versions
 
@@ -97,6 +99,12 @@ def drop(c: Connection, collection_id: str, job_id: str) -> None:
     """What the job has prepared, and no generation has, is to be removed: its files are orphans from now on."""
     c.execute(delete(prepared).where(prepared.c.job_id == job_id))
     _release(c, (segments.c.collection_id == collection_id) & (segments.c.prepared_by == job_id))
+
+
+def tidy_later(c: Connection, job: AnyRow) -> None:
+    """Have removed, soon and under the lease, what a cancelled job (its row) has prepared, if it has anything."""
+    if segments_of(c, job.collection_id, job.id):
+        tasks.create(c, collections.by_id(c, job.collection_id), Kind.TIDY, {})
 
 
 def ended(c: Connection, collection_id: str) -> Sequence[str]:

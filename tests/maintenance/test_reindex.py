@@ -15,6 +15,7 @@ from service.engine import documents, lease
 from service.engine.search import Query, Search
 from service.errors import Conflict, EmbedderDied, SpaceMismatch, TryAgain
 from service.ledger import collections, spaces
+from service.maintenance.departures import withdraw
 from service.maintenance.reindex_order import Reindexing
 from service.ports import Float32Vector
 from service.reader import Collection
@@ -87,11 +88,13 @@ def test_a_collection_moves_to_another_model_without_its_source(filled: World) -
 
 
 class Halting(FakeEmbedder):
-    """Answers a number of texts, then calls `then` and answers no more."""
+    """Answers a number of texts, then calls `then`, and neither answers the next nor, unless it goes on, any more."""
 
-    def __init__(self, answers: int, then: Callable[[], object], **changes: Any) -> None:
+    def __init__(
+        self, answers: int, then: Callable[[], object], goes_on: bool = False, **changes: Any
+    ) -> None:
         super().__init__(replace(OTHER, **changes))
-        self._answers, self._then = answers, then
+        self._answers, self._then, self._goes_on = answers, then, goes_on
 
     def submit(self, text: str) -> Future[Float32Vector]:
         if len(self.texts) < self._answers:
@@ -99,7 +102,8 @@ class Halting(FakeEmbedder):
         if len(self.texts) == self._answers:
             self.texts.append(text)
             self._then()
-        return Future()
+            return Future()
+        return super().submit(text) if self._goes_on and len(self.texts) > self._answers else Future()
 
 
 def halted(world: World, answers: int, verb: Verb = Verb.PAUSE, **changes: Any) -> dict[str, Any]:
@@ -167,6 +171,29 @@ def test_what_others_change_meanwhile_is_followed(filled: World) -> None:
 
 
 @pytest.mark.usefixtures("quick")
+def test_a_document_that_is_withdrawn_meanwhile_does_not_come_back(filled: World) -> None:
+    other_model(filled)
+    job, ordered = order(filled), dict[str, Any]()
+    filled.embedder = Halting(
+        9, lambda: ordered.update(withdraw(filled.orders, "docs", {"key": "library/01.txt"})), goes_on=True
+    )
+    done = see_through(filled, job)
+    assert done["state"] == "succeeded"
+    assert filled.orders.get(ordered["id"])["result"]["verified"]
+    (filled.library / "01.txt").unlink()
+    check_in_its_space(filled)
+
+
+def test_a_document_is_withdrawn_that_had_versions_in_both_spaces(filled: World) -> None:
+    filled.write("01.txt", "document 1 says something else", mtime=1_700_000_000)
+    filled.run()
+    other_model(filled)
+    see_through(filled, order(filled))
+    done = filled.tend(withdraw(filled.orders, "docs", {"key": "library/01.txt"}))
+    assert (done["state"], done["result"]["verified"], done["result"]["searched"]) == ("done", True, 1)
+
+
+@pytest.mark.usefixtures("quick")
 @pytest.mark.parametrize("held", [True, False])
 def test_cancelled_it_leaves_everything_as_it_was(filled: World, held: bool) -> None:
     contents = filled.contents()
@@ -176,9 +203,11 @@ def test_cancelled_it_leaves_everything_as_it_was(filled: World, held: bool) -> 
     assert filled.jobs.get(job["id"])["state"] == "cancelled"
     assert prepared_files(filled) > 0
     assert filled.contents() == contents
-    filled.embedder = FakeEmbedder()
-    fill(filled, 8, 1)  # who takes the lease next removes what was prepared
+    [task] = filled.orders.listing()["tasks"]
+    assert filled.tend(task)["state"] == "done"
     assert prepared_files(filled) == 0
+    filled.embedder = FakeEmbedder()
+    fill(filled, 8, 1)
     assert filled.verify()["valid"]
     other_model(filled)
     assert see_through(filled, order(filled))["state"] == "succeeded"
