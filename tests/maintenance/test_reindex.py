@@ -165,6 +165,7 @@ def test_what_others_change_meanwhile_is_followed(filled: World) -> None:
     assert filled.verify()["valid"]
     done = go_on(filled, paused)
     assert (done["state"], done["progress"]["done"]) == ("succeeded", 9)
+    assert not list((filled.files / "quarantine").iterdir()), "nobody took what was prepared for litter"
     check_in_its_space(filled)
     fill(filled, 10, 2)
     check_in_its_space(filled)
