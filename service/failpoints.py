@@ -23,6 +23,9 @@ POINTS = (
     "publish.after",
     "scratch.unmoved",
     "scratch.moved",
+    "rollback.checked",
+    "rollback.spans",
+    "rollback.documents",
 )
 
 _SIGNALS = {"kill": signal.SIGKILL, "stop": signal.SIGSTOP}

@@ -9,7 +9,7 @@ from service.core.job import State
 from service.core.upkeep import Kind
 from service.ledger import collections, tasks
 from service.ledger.database import AnyRow
-from service.ledger.schema import checkpoints, documents, jobs, prepared, segments, version_spans, versions
+from service.ledger.schema import documents, jobs, prepared, segments, version_spans, versions
 
 _ENDED = (State.CANCELLED, State.SUCCEEDED, State.COMPLETED_WITH_ERRORS)
 
@@ -117,12 +117,6 @@ def ended(c: Connection, collection_id: str) -> Sequence[str]:
     newest = c.execute(select(func.max(jobs.c.number)).where(same)).scalar_one()
     over = jobs.c.state.in_(_ENDED) | (jobs.c.number < newest)
     return c.execute(select(jobs.c.id).where(jobs.c.id.in_(found), over)).scalars().all()
-
-
-def pin(c: Connection, collection_id: str, generation: int) -> None:
-    """Keep a generation until somebody unpins it."""
-    mine = (checkpoints.c.collection_id == collection_id) & (checkpoints.c.generation == generation)
-    c.execute(update(checkpoints).where(mine).values(pinned=True))
 
 
 def abandon_unfinished(c: Connection, collection_id: str) -> None:
