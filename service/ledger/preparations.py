@@ -13,7 +13,9 @@ from service.ledger.schema import documents, jobs, prepared, segments, version_s
 
 _ENDED = (State.CANCELLED, State.SUCCEEDED, State.COMPLETED_WITH_ERRORS)
 
-_what_is_prepared = [column for column in prepared.c if column.name not in ("job_id", "version_id")]
+_what_is_prepared = [
+    column for column in prepared.c if column.name not in ("job_id", "version_id", "collection_id")
+]
 
 
 def missing(c: Connection, collection_id: str, job_id: str, after: int, limit: int) -> Sequence[AnyRow]:
@@ -56,12 +58,14 @@ def document_of(c: Connection, collection_id: str, version_id: int) -> tuple[Any
     return version, c.execute(select(documents).where(owner)).one()
 
 
-def put(c: Connection, job_id: str, rows: Sequence[Mapping[str, Any]]) -> None:
+def put(c: Connection, collection_id: str, job_id: str, rows: Sequence[Mapping[str, Any]]) -> None:
     """How far versions are now; every mapping has the same keys, `version_id` among them."""
     if rows:
         numbers = [row["version_id"] for row in rows]
         c.execute(delete(prepared).where(prepared.c.job_id == job_id, prepared.c.version_id.in_(numbers)))
-        c.execute(insert(prepared), [{**row, "job_id": job_id} for row in rows])
+        c.execute(
+            insert(prepared), [{**row, "collection_id": collection_id, "job_id": job_id} for row in rows]
+        )
 
 
 def add_segment(c: Connection, collection_id: str, job_id: str, segment_id: int, **values: Any) -> None:

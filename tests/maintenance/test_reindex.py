@@ -1,7 +1,7 @@
 """Another model: the new space is prepared from stored texts beside the old one, and one commit switches to it."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from dataclasses import replace
 from typing import Any
@@ -17,9 +17,10 @@ from service.errors import Conflict, EmbedderDied, SpaceMismatch, TryAgain
 from service.ledger import collections, spaces
 from service.maintenance.departures import withdraw
 from service.maintenance.reindex_order import Reindexing
-from service.ports import Float32Vector
+from service.ports import FileTask, Float32Vector, Piece
 from service.reader import Collection
 from service.selftest.fake_embedder import FAKE_SPACE, FakeEmbedder
+from service.selftest.fake_preparer import FakePreparer
 from tests.engine.world import World
 
 OTHER = replace(FAKE_SPACE, model="fake@1", dimensions=24, prefix="passage: ")
@@ -216,8 +217,10 @@ def test_cancelled_it_leaves_everything_as_it_was(filled: World, held: bool) -> 
 
 
 @pytest.mark.usefixtures("quick")
-@pytest.mark.parametrize("stop_after", [None, 13])
-@pytest.mark.parametrize("segment_rows", [4, 4096])
+@pytest.mark.parametrize(
+    ("segment_rows", "stop_after"),
+    [(1, None), (1, 13), *[(1, n) for n in range(21, 26)], (4096, None), (4096, 22), (4096, 23)],
+)
 def test_what_is_too_long_for_the_new_model_is_cut_in_two(
     world: World, segment_rows: int, stop_after: int | None
 ) -> None:
@@ -225,7 +228,7 @@ def test_what_is_too_long_for_the_new_model_is_cut_in_two(
     short, long = "a short one %d", "this is a sentence number %d. And so it goes on and on\nfor many a word"
     parts = [(long if n in (9, 11) else short) % n for n in range(14)]
     world.write("large.txt", "\n\n".join(parts))
-    fill(world)
+    fill(world, count=3)
     texts = {
         row.key: opened.text
         for row in Collection.open(world.files).rows()
@@ -239,10 +242,10 @@ def test_what_is_too_long_for_the_new_model_is_cut_in_two(
     else:
         world.jobs.ask(job["id"], Verb.RESUME)
     done = see_through(world, job)
-    assert (done["state"], done["progress"]["done"], done["progress"]["failed"]) == ("succeeded", 9, 0)
+    assert (done["state"], done["progress"]["done"], done["progress"]["failed"]) == ("succeeded", 4, 0)
     opened = Collection.open(world.files)
     rows = list(opened.rows())
-    assert len({(row.key, row.ordinal) for row in rows}) == len(rows) > 14 + 24
+    assert len({(row.key, row.ordinal) for row in rows}) == len(rows) > 14 + 9
     for row in rows:
         assert np.allclose(row.vector, world.embedder.submit(row.text).result())
     for key, text in texts.items():
@@ -253,7 +256,30 @@ def test_what_is_too_long_for_the_new_model_is_cut_in_two(
             text.split()
         )
     assert world.verify()["valid"]
-    assert world.run()["progress"]["unchanged"] == 9
+    assert world.run()["progress"]["unchanged"] == 4
+
+
+class Gaps(FakePreparer):
+    """The last character of every piece is in no chunk."""
+
+    def _document(self, task: FileTask, record: str, text: str) -> Iterator[Piece]:
+        for piece in super()._document(task, record, text):
+            *spans, end = piece.spans
+            yield replace(piece, spans=[*spans, replace(end, stop=end.stop - 1)])
+
+
+@pytest.mark.parametrize("segment_rows", [1, 4096])
+def test_text_that_is_in_no_chunk_is_kept(world: World, segment_rows: int) -> None:
+    world.preparer = Gaps(pieces_of=2)
+    world.configure(segment_rows=segment_rows)
+    fill(world, count=3)
+    other_model(world)
+    see_through(world, order(world))
+    opened = Collection.open(world.files)
+    for n in range(3):
+        document = opened.document(f"library/{n:02}.txt")
+        assert document is not None
+        assert document.text == (world.library / f"{n:02}.txt").read_text()
 
 
 class Deadly(FakeEmbedder):
