@@ -9,6 +9,14 @@ from pathlib import Path
 # One before and one after each effect; "absent" means that the file is not there yet.
 _KINDS = ("vectors", "chunks", "live", "commit", "manifest", "file")
 _STEPS = ("absent", "created", "written", "synced")
+OF_BACKUPS = (
+    "backup.copied",
+    "backup.taken",
+    "backup.unsealed",
+    "restore.brought",
+    "restore.fenced",
+    "restore.unmarked",
+)
 POINTS = (
     *(f"{kind}.{step}" for kind in _KINDS for step in _STEPS),
     "manifest.locked",
@@ -23,6 +31,7 @@ POINTS = (
     "publish.after",
     "scratch.unmoved",
     "scratch.moved",
+    *OF_BACKUPS,
     "drop.unpublished",
     "drop.emptied",
     "drop.removed",

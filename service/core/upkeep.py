@@ -11,6 +11,7 @@ class Kind(StrEnum):
     WITHDRAW = "withdraw"  # take a document out for good
     PURGE = "purge"  # and remove its text and vectors from every generation
     RESTORE_DOCUMENT = "restore_document"  # let a withdrawn document in again
+    TIDY = "tidy"  # remove what a cancelled job had prepared
     DROP = "drop"  # delete the whole collection
     COMPACT = "compact"  # take in a large merge that was made outside the lease
 
