@@ -11,6 +11,7 @@ import numpy as np
 from service.engine.lease import Lease
 from service.engine.state import CollectionState, Segment
 from service.errors import Corrupt, Refused
+from service.failpoints import reach
 from service.index import manifest
 from service.index.collection_file import claim_folder
 from service.index.files import (
@@ -96,7 +97,9 @@ def _remove_or_put_aside(
     path = state.folder / name
     match = _NAME.fullmatch(name)
     if match is not None and _is_orphan(match, name, ours, state.generation, token):
+        reach("orphan.found")
         path.unlink()
+        reach("orphan.removed")
         return
     put_aside(state.folder, name)
     with ledger.write() as c:

@@ -7,6 +7,7 @@ from service.engine.commit import Committer
 from service.engine.draft import Batch, DocumentChange, Place
 from service.engine.owner import Owner
 from service.engine.state import CollectionState, Segment
+from service.failpoints import reach
 from service.index.files import put_aside
 from service.ledger import documents, events, items, jobs
 from service.ledger.database import AnyRow, Ledger
@@ -32,7 +33,9 @@ def take_out(
     )
     state.segments = [segment for segment in state.segments if segment not in damaged]
     # Items first: what a crash in between leaves is one item too many; the other order would lose them.
+    reach("repair.before")
     _queue_again(ledger, state.id, lost)
+    reach("repair.queued")
     committer.commit(batch, owner, damaged)
     for segment in damaged:
         _put_aside(state, segment)
@@ -40,6 +43,7 @@ def take_out(
         names = [segment.faiss.name for segment in damaged]
         said = {"segments": names, "documents": len(lost)}
         events.record(c, "segment_damaged", said, collection_id=state.id)
+    reach("repair.after")
 
 
 def _is_in(version: AnyRow, damaged: Sequence[Segment]) -> bool:

@@ -32,7 +32,9 @@ class StoredFile:
 def make_folder(path: Path) -> None:
     """Create a folder, mode 0755 whatever the umask, durably; fine if it exists."""
     if not path.is_dir():
+        reach("folder.absent")
         path.mkdir(exist_ok=True)
+        reach("folder.made")
         path.chmod(0o755)
         sync_folder(path.parent)
 
@@ -118,7 +120,9 @@ def put_aside(root: Path, name: str) -> None:
     while free.exists():
         number += 1
         free = quarantine / f"{path.name}~{number}"
+    reach("aside.before")
     path.rename(free)
+    reach("aside.after")
     sync_folder(quarantine)
     sync_folder(path.parent)
 

@@ -17,6 +17,7 @@ from service.engine.verify import verify_collection
 from service.engine.worker import Worker
 from service.ledger.database import Ledger, sqlite_url, store_identity
 from service.ledger.migrate import migrate
+from service.ledger.revision import is_current
 from service.maintenance.duties import DUTIES
 from service.maintenance.keeper import Keeper
 from service.maintenance.orders import Orders
@@ -49,7 +50,8 @@ class World:
         data.mkdir(exist_ok=True)
         self.settings = EngineSettings(data, batch_size=3, min_free_bytes=0)
         self.ledger = Ledger.open(sqlite_url(data))
-        migrate(self.ledger)
+        if not is_current(self.ledger):
+            migrate(self.ledger)
 
     def configure(self, **changes: Any) -> None:
         """Change engine settings."""
@@ -57,7 +59,6 @@ class World:
 
     def write(self, name: str, text: str, mtime: int = OLD) -> Path:
         """Put a document into the library."""
-
         path = self.library / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text)
