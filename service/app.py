@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from service.engine.search import Search
     from service.engine.tools import Tools
     from service.maintenance.keeper import Keeper
+    from service.maintenance.merger import Merger
     from service.supervisor import Supervisor
     from service.web.services import Services
 
@@ -173,6 +174,13 @@ def make_keeper(settings: Settings, ledger: Ledger) -> "Keeper":
     from service.maintenance.keeper import Keeper
 
     return Keeper(ledger, engine_settings(settings), DUTIES)
+
+
+def make_merger(settings: Settings, ledger: Ledger) -> "Merger":
+    """Who makes large merges outside the lease."""
+    from service.maintenance.merger import Merger, in_child
+
+    return Merger(ledger, engine_settings(settings), in_child)
 
 
 def make_search(settings: Settings, ledger: Ledger) -> "Search":

@@ -7,6 +7,7 @@ import ctypes
 import json
 import os
 import resource
+import select
 import signal
 import struct
 import subprocess
@@ -39,6 +40,11 @@ class Child:
         """Block for one message; raises PipeClosed when the child is gone."""
         assert self.process.stdout is not None
         return read_message(self.process.stdout)
+
+    def answers_within(self, seconds: float) -> bool:
+        """Whether a message, or the child's end, can be read now or comes within some seconds."""
+        assert self.process.stdout is not None
+        return bool(select.select([self.process.stdout], [], [], seconds)[0])
 
     def kill(self) -> None:
         """End the child at once. Safe to call from another thread than the one that reads."""

@@ -20,6 +20,8 @@ OF_COMMITS = (
     "ledger.after",
     "publish.before",
     "publish.after",
+    "scratch.unmoved",
+    "scratch.moved",
 )
 # A new point is one more line here, and a phase of the self-test (service/selftest/phases.py) that passes it.
 POINTS = (
@@ -34,6 +36,8 @@ POINTS = (
     "orphan.removed",
     "aside.before",
     "aside.after",
+    "mend.before",
+    "mend.after",
     "merge.before",
     "merge.after",
     "repair.before",

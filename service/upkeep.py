@@ -9,7 +9,7 @@ from service.session import load_settings, open_jobs
 
 def register(app: typer.Typer) -> None:
     """Add these commands to the command line."""
-    for command in (repair, tasks):
+    for command in (compact, repair, tasks):
         app.command()(command)
 
 
@@ -22,6 +22,22 @@ def repair(collection: Collection = "default", json: JsonFlag = False) -> None:
         done = tended.see_through(tended.orders.place(collection, Kind.REPAIR))
     show(done, show_task, json)
     raise typer.Exit(tended.exit_code(done))
+
+
+def compact(collection: Collection = "default", json: JsonFlag = False) -> None:
+    """Make the large merges that are worth it now, instead of when a worker comes to it."""
+    from service.app import make_merger
+    from service.ledger import collections
+    from service.tending import show_tasks, tend
+
+    settings, done = load_settings(), []
+    with tend(settings) as tended:
+        merger = make_merger(settings, tended.orders.ledger)
+        with tended.orders.ledger.read() as c:
+            row = collections.by_name(c, collection)
+        while (task := merger.merge_one(row, tended.stop)) is not None:
+            done.append(tended.see_through(tended.orders.get(task.id)))
+    show({"tasks": done}, show_tasks, json)
 
 
 def tasks(limit: Limit = 20, json: JsonFlag = False) -> None:

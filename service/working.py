@@ -12,7 +12,7 @@ from uuid import uuid4
 from structlog.contextvars import bound_contextvars
 
 from service import __version__, failpoints
-from service.app import open_ledger, open_tools
+from service.app import make_merger, open_ledger, open_tools
 from service.children import die_with_parent
 from service.engine.lease import Observer
 from service.engine.sweep import sweep
@@ -52,6 +52,7 @@ def work(settings: Settings, worker_id: str, parent: int | None) -> None:
         registered(tools, worker_id, stop) as worker,
     ):
         Thread(target=_sweep, args=(worker,), name="sweeper", daemon=True).start()
+        Thread(target=make_merger(settings, ledger).run, args=(stop,), name="merger", daemon=True).start()
         worker.run()
 
 

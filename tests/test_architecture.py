@@ -13,11 +13,11 @@ ROOMS = """
 errors bounds failpoints children reader console logs pid1 migrations __init__ <-
 core <- errors
 ports <- core errors
-index <- core errors failpoints reader
+index <- core errors failpoints reader children
 ledger <- core errors failpoints
 engine <- core ports errors failpoints index ledger reader
 sources parsers embedders <- core ports errors children
-maintenance <- engine core errors failpoints index ledger reader
+maintenance <- engine core errors failpoints index ledger reader children
 web <- engine maintenance core errors bounds
 sections <- bounds
 settings <- errors sections

@@ -8,6 +8,10 @@ TARGET_ROWS = (
     65_536  # of a segment merged while a job waits: more would outlast the two seconds a pause may take
 )
 TARGET_BYTES = 512 << 20
+MOST_ROWS = 131_072  # of a segment merged outside the lease
+LARGE_SHARE = 0.75  # of that: such a segment is left alone
+WORTH_SHARE = 0.03  # of that: in a smaller one dead rows are no reason
+DEAD_SHARE = 0.25
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,6 +24,7 @@ class LiveSegment:
     live_rows: int  # what a merge keeps, and so what it costs
     bytes: int
     mergeable: bool = True  # False: not a flat file, or it holds rows that a coming commit makes live
+    lacks_codes: bool = False  # an approximate index would pay, and there is none
 
 
 def choose_run(segments: Sequence[LiveSegment], max_live: int = MAX_LIVE_SEGMENTS) -> range | None:
@@ -48,3 +53,40 @@ def _runs(segments: Sequence[LiveSegment]) -> Iterator[tuple[float, int, int]]:
             saved = stop - start - 1
             if saved:
                 yield rows / saved**3, start, stop
+
+
+def choose_large(segments: Sequence[LiveSegment], most_rows: int = MOST_ROWS) -> range | None:
+    """The positions of the neighbours to merge outside the lease; None while nothing is worth it.
+
+    `segments` are in batch order. A run is worth it when it makes a large segment, so that a row is rewritten so once in
+    its life; a segment alone when many of its rows are dead, or when it lacks its approximate index and will not grow.
+    """
+    for start, alone in enumerate(segments):
+        stop = _grow(segments, start, most_rows)
+        rows = sum(segment.live_rows for segment in segments[start:stop])
+        if stop - start > 1 and rows >= LARGE_SHARE * most_rows:
+            return range(start, stop)
+        stays = stop == start + 1 and (stop < len(segments) or _is_large(alone, most_rows))
+        if alone.mergeable and (_is_mostly_dead(alone, most_rows) or (alone.lacks_codes and stays)):
+            return range(start, start + 1)
+    return None
+
+
+def _grow(segments: Sequence[LiveSegment], start: int, most_rows: int) -> int:
+    """Where the run that begins at `start` has to stop; `start + 1`: it stays alone."""
+    rows, stop = 0, start
+    while stop < len(segments) and segments[stop].mergeable and not _is_large(segments[stop], most_rows):
+        rows += segments[stop].live_rows
+        if rows > most_rows:
+            break
+        stop += 1
+    return max(stop, start + 1)
+
+
+def _is_large(segment: LiveSegment, most_rows: int) -> bool:
+    return segment.live_rows >= LARGE_SHARE * most_rows
+
+
+def _is_mostly_dead(segment: LiveSegment, most_rows: int) -> bool:
+    dead = segment.rows - segment.live_rows
+    return segment.rows >= WORTH_SHARE * most_rows and dead >= DEAD_SHARE * segment.rows

@@ -7,6 +7,7 @@ class Kind(StrEnum):
     """What a task does to its collection."""
 
     REPAIR = "repair"  # take damaged segments out of use, bring files and ledger into agreement
+    COMPACT = "compact"  # take in a large merge that was made outside the lease
 
 
 class TaskState(StrEnum):
@@ -21,4 +22,4 @@ class TaskState(StrEnum):
 OPEN = (TaskState.QUEUED, TaskState.RUNNING)
 
 # Done by the lease's holder between two commits of a job. The others wait until no job holds the collection.
-BESIDE_A_JOB: frozenset[Kind] = frozenset()
+BESIDE_A_JOB: frozenset[Kind] = frozenset({Kind.COMPACT})

@@ -36,13 +36,17 @@ def take_out(
     reach("repair.before")
     _queue_again(ledger, state.id, lost)
     reach("repair.queued")
-    committer.commit(batch, owner, damaged)
+    # Files before ledger: a segment that is missing is a damaged one, so a crash in between begins this again. The
+    # other order would leave damaged files among the sound ones, and nobody would look for them any more.
     for segment in damaged:
         _put_aside(state, segment)
-    with ledger.write() as c:
-        names = [segment.faiss.name for segment in damaged]
-        said = {"segments": names, "documents": len(lost)}
-        events.record(c, "segment_damaged", said, collection_id=state.id)
+    said = {"segments": [segment.faiss.name for segment in damaged], "documents": len(lost)}
+    committer.commit(
+        batch,
+        owner,
+        damaged,
+        lambda c: events.record(c, "segment_damaged", said, collection_id=state.id),
+    )
     reach("repair.after")
 
 

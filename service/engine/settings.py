@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from pathlib import Path
 
+from service.core.merging import MOST_ROWS
 from service.core.pace import FULL_ROWS
 
 
@@ -20,6 +21,7 @@ class EngineSettings:
     min_free_bytes: int = 256 << 20
     max_live_segments: int = 64
     segment_rows: int = FULL_ROWS  # that are committed at once, also in the middle of a document
+    merged_rows: int = MOST_ROWS  # of a segment merged outside the lease, at most
     max_chunk_tokens: int = 256
     overlap_tokens: int = 32
 

@@ -4,12 +4,13 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 
 from service.index import chunkbuild, flatfile
 from service.index.files import StoredFile, sync_folder, verify, write_new, write_stream
-from service.index.records import MAX_ROWS, Mask, SegmentId, WrittenSegment
+from service.index.records import MAX_ROWS, Mask, WrittenSegment
 from service.index.segment import meta_of
 
 
@@ -22,11 +23,22 @@ class MergeInput:
     kept: Mask
 
 
+class Named(Protocol):
+    """What says where the merged files go: a segment's id, or a place in the scratch folder."""
+
+    @property
+    def number(self) -> int: ...
+    @property
+    def vectors(self) -> str: ...
+    @property
+    def chunks(self) -> str: ...
+
+
 @dataclass(frozen=True, slots=True)
 class Target:
     """What the merged segment is to be."""
 
-    segment: SegmentId
+    segment: Named
     collection_id: str
     metric: str
     dimensions: int
@@ -44,14 +56,14 @@ def merge_segments(root: Path, inputs: Sequence[MergeInput], target: Target) -> 
     vector_paths = [verify(root, given.vectors) for given in inputs]
     chunk_paths = [verify(root, given.chunks) for given in inputs]
     masks = [given.kept for given in inputs]
-    meta = meta_of(target.segment, target.collection_id, target.dimensions)
+    meta = meta_of(target.segment.number, target.collection_id, target.dimensions)
     chunks = chunkbuild.merge(meta, list(zip(chunk_paths, masks, strict=True)))
     written = WrittenSegment(
         write_stream(root, target.segment.vectors, _vectors(vector_paths, masks, target), "vectors"),
         write_new(root, target.segment.chunks, chunks, "chunks"),
         rows,
     )
-    sync_folder(root / "segments")
+    sync_folder((root / target.segment.vectors).parent)
     return written
 
 

@@ -19,7 +19,7 @@ def write_segment(
     if rows != len(contents.chunks) or not 0 < rows <= MAX_ROWS:
         raise ValueError(f"{rows} vectors for {len(contents.chunks)} chunks; from 1 to {MAX_ROWS}")
     vectors = flatfile.encode(metric, contents.vectors)
-    chunks = chunkbuild.build(meta_of(segment, collection_id, dimensions), contents)
+    chunks = chunkbuild.build(meta_of(segment.number, collection_id, dimensions), contents)
     written = WrittenSegment(
         write_new(root, segment.vectors, vectors, "vectors"),
         write_new(root, segment.chunks, chunks, "chunks"),
@@ -29,6 +29,6 @@ def write_segment(
     return written
 
 
-def meta_of(segment: SegmentId, collection_id: str, dimensions: int) -> dict[str, str]:
-    """What a `.chunks` file says of itself."""
-    return {"collection_id": collection_id, "segment": str(segment.number), "dimensions": str(dimensions)}
+def meta_of(segment: int, collection_id: str, dimensions: int) -> dict[str, str]:
+    """What a `.chunks` file says of itself; segment 0: merged before it had a number."""
+    return {"collection_id": collection_id, "segment": str(segment), "dimensions": str(dimensions)}

@@ -65,6 +65,12 @@ def is_open(c: Connection, collection_id: str, kinds: Collection[Kind]) -> bool:
     return next_open(c, collection_id, kinds) is not None
 
 
+def is_ordered(c: Connection, collection_id: str, kind: Kind) -> bool:
+    """Whether a task of this kind is open, due or not."""
+    mine = (tasks.c.collection_id == collection_id) & _open() & (tasks.c.kind == kind)
+    return c.execute(select(tasks.c.id).where(mine).limit(1)).first() is not None
+
+
 def collections_with_open(c: Connection) -> Sequence[AnyRow]:
     """(collection_id, collection) of every collection that has a task which is due, oldest task first."""
     columns = (tasks.c.collection_id, tasks.c.collection)

@@ -3,9 +3,10 @@
 from collections.abc import Mapping
 
 from service.core.upkeep import Kind
-from service.maintenance import repair
+from service.maintenance import compact, repair
 from service.maintenance.work import Duty
 
 DUTIES: Mapping[Kind, Duty] = {
+    Kind.COMPACT: Duty(compact.run),
     Kind.REPAIR: Duty(repair.run, as_it_is=True),
 }

@@ -52,11 +52,14 @@ class Keeper:
 
     def waiting(self, c: Connection, collection_id: str) -> bool:
         """Whether a task waits that may be done beside a job."""
-        return tasks.is_open(c, collection_id, self.beside_a_job)
+        return tasks.is_open(c, collection_id, self._beside())
 
     def serve(self, holding: Holding, check: Callable[[], None]) -> None:
         """Do such tasks, oldest first, until none is due. Raises what ends a tenure."""
-        self._serve(holding, check, self.beside_a_job)
+        self._serve(holding, check, self._beside())
+
+    def _beside(self) -> Collection[Kind]:
+        return [kind for kind in self.duties if kind in self.beside_a_job]
 
     def serve_idle(self, holder: str, stop: Event) -> bool:
         """Do what waits for collections whose lease is free; whether there was anything."""

@@ -32,13 +32,17 @@ def account_of(world: World) -> Account:
         rows = collections.listing(c)
         incidents = select(events.c.type, func.count()).where(events.c.type.in_(_INCIDENTS))
         counted = {row[0]: row[1] for row in c.execute(incidents.group_by(events.c.type))}
-    jobs = [[j["state"], j["progress"]["failed"], j["progress"]["skipped"]] for j in world.jobs.listing()["jobs"]]
+    jobs = [
+        [j["state"], j["progress"]["failed"], j["progress"]["skipped"]] for j in world.jobs.listing()["jobs"]
+    ]
     return {
         "collections": {row.name: _collection(world, row) for row in rows},
         "jobs": jobs,
         "tasks": [[task["kind"], task["state"]] for task in world.orders.listing()["tasks"]],
         "incidents": counted,
-        "beside": [n for n in _names(world.settings.data_dir, deep=False) if not n.startswith("tidestone.db-")],
+        "beside": [
+            n for n in _names(world.settings.data_dir, deep=False) if not n.startswith("tidestone.db-")
+        ],
     }
 
 

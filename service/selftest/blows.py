@@ -15,7 +15,9 @@ Passings = Mapping[str, Counter[str]]  # phase -> point -> how often an uninterr
 _STRIKE = re.compile(r"([a-z.]+)=(kill|stop)@([1-9]\d*)")
 # How blows are shared out. At most two strikes: a document that is alone in hand at a third end is set aside, as it
 # must be, and then a person has to look.
-_SHAPES = (("kill",),) * 10 + (("stop",),) * 5 + (("kill", "kill"),) * 3 + (("kill", "stop"), ("stop", "kill"))
+_SHAPES = (
+    (("kill",),) * 10 + (("stop",),) * 5 + (("kill", "kill"),) * 3 + (("kill", "stop"), ("stop", "kill"))
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +49,9 @@ def parse(text: str) -> Blow:
     found = [_STRIKE.fullmatch(strike) for strike in rest.split(",")]
     strikes = tuple(Strike(match[1], int(match[3]), match[2]) for match in found if match)
     if phase not in NAMED or len(strikes) != len(found) or any(s.point not in POINTS for s in strikes):
-        raise BadRequest(f"{text!r} is no blow: take one as it was printed, such as 'later:ledger.before=kill@3'.")
+        raise BadRequest(
+            f"{text!r} is no blow: take one as it was printed, such as 'later:ledger.before=kill@3'."
+        )
     return Blow(phase, strikes)
 
 

@@ -22,7 +22,9 @@ from service.selftest.blows import Blow, Chooser, parse
 from service.selftest.phases import NAMED, NOT_PASSED, PHASES
 from service.selftest.victims import Victims
 
-_MEMORY = Path("/dev/shm")  # a killed process loses nothing that it wrote, synced or not: a disk shows no more
+_MEMORY = Path(
+    "/dev/shm"
+)  # a killed process loses nothing that it wrote, synced or not: a disk shows no more
 _ROOM_BYTES = 256 << 20
 _MOST_LANES = 4
 
@@ -75,7 +77,9 @@ def run(terms: Terms, say: Say) -> dict[str, Any]:
     again = parse(terms.repeat) if terms.repeat else None
     began = time.monotonic()
     with _folder(terms.folder) as folder, ExitStack() as stack:
-        lanes = [stack.enter_context(Victims()) for _ in range(1 if again else min(_MOST_LANES, usable_cores()))]
+        lanes = [
+            stack.enter_context(Victims()) for _ in range(1 if again else min(_MOST_LANES, usable_cores()))
+        ]
         phases = [NAMED[again.phase]] if again else PHASES
         grounds = _prepare(lanes, phases, folder)
         tally = Tally()
@@ -106,7 +110,13 @@ def _prepare(lanes: list[Victims], phases: Any, folder: Path) -> dict[str, Groun
 
 
 def _deal_all(
-    lanes: list[Victims], grounds: Mapping[str, Ground], terms: Terms, began: float, tally: Tally, folder: Path, say: Say
+    lanes: list[Victims],
+    grounds: Mapping[str, Ground],
+    terms: Terms,
+    began: float,
+    tally: Tally,
+    folder: Path,
+    say: Say,
 ) -> None:
     chooser = Chooser(terms.seed, {name: ground.passed for name, ground in grounds.items()})
     lock = Lock()

@@ -26,9 +26,7 @@ def change(world: World) -> None:
     world.write("larger.txt", text("larger", 40))
     (world.library / "a/x1.txt").unlink()
     (world.library / "b/y1.txt").rename(world.library / "b/moved.txt")
-    records(
-        world, {"a": "first record", "c": "third record, changed", "d": "fourth record\n\nhas two parts"}
-    )
+    records(world, {"a": "first record", "c": "third record, changed", "d": "fourth record\n\nhas two parts"})
 
 
 def text(name: str, paragraphs: int) -> str:

@@ -72,6 +72,17 @@ def to_be_repaired(world: World) -> None:
     world.orders.place("docs", Kind.REPAIR)
 
 
+def merged_outside(world: World) -> None:
+    """A large merge has been made outside the lease, some of its rows have died since, and it waits to be taken in."""
+    fill(world)
+    world.run()
+    with world.ledger.read() as c:
+        row = by_name(c, "docs")
+    assert world.merger.merge_one(row, world.stop) is not None
+    world.write("b/y3.txt", "b/y3, another text", OLD + 100)
+    world.run()
+
+
 def litter(world: World) -> None:
     """Whatever else a start-up mends: a lost commit record, a damaged live file and manifest, a stranger's file."""
     (world.files / "segments" / "stranger.faiss").write_bytes(b"unknown")
@@ -104,6 +115,7 @@ PHASES = (
     Phase("damage", later, crash="publish.after=kill@4", spoil=flip_newest_vectors),
     Phase("repair", to_be_repaired, act=tend, spoil=flip_newest_vectors),
     Phase("merge", crowded, settings={**SETTINGS, "max_live_segments": 3}),
+    Phase("compact", merged_outside, act=tend, settings={**SETTINGS, "merged_rows": 64}),
 )
 NAMED = {phase.name: phase for phase in PHASES}
 

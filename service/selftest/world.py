@@ -15,11 +15,13 @@ from service.engine.settings import EngineSettings
 from service.engine.tools import Tools
 from service.engine.verify import verify_collection
 from service.engine.worker import Worker
+from service.index import merge_child
 from service.ledger.database import Ledger, sqlite_url, store_identity
 from service.ledger.migrate import migrate
 from service.ledger.revision import is_current
 from service.maintenance.duties import DUTIES
 from service.maintenance.keeper import Keeper
+from service.maintenance.merger import Merger
 from service.maintenance.orders import Orders
 from service.maintenance.work import Duty
 from service.ports import Source
@@ -88,6 +90,11 @@ class World:
 
     def keeper(self, dead_seconds: float = 15.0) -> Keeper:
         return Keeper(self.ledger, self.settings, self.duties, Observer(dead_seconds))
+
+    @property
+    def merger(self) -> Merger:
+        """It makes large merges in this very process."""
+        return Merger(self.ledger, self.settings, lambda order, _: merge_child.make(order))
 
     @property
     def orders(self) -> Orders:

@@ -6,7 +6,7 @@ from dataclasses import replace
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from service.core.merging import TARGET_BYTES, TARGET_ROWS, LiveSegment, choose_run
+from service.core.merging import LARGE_SHARE, TARGET_BYTES, TARGET_ROWS, LiveSegment, choose_large, choose_run
 
 ROW_BYTES = 2_000
 
@@ -80,3 +80,43 @@ def test_the_target_bounds_rows_and_bytes() -> None:
     assert choose_run([_segment(n, TARGET_ROWS // 2 + 1) for n in range(64)]) is None
     heavy = [replace(_segment(n, 1), bytes=TARGET_BYTES // 2 + 1) for n in range(64)]
     assert choose_run(heavy) is None
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.lists(st.integers(1, 300), min_size=50, max_size=600))
+def test_outside_the_lease_a_row_is_rewritten_about_once_and_all_but_the_end_is_large(
+    sizes: list[int],
+) -> None:
+    most_rows, rewritten = 2_000, 0
+    live = [_segment(batch, rows) for batch, rows in enumerate(sizes)]
+    while (run := choose_large(live, most_rows)) is not None:
+        inputs = live[run.start : run.stop]
+        kept = sum(segment.live_rows for segment in inputs)
+        assert LARGE_SHARE * most_rows <= kept <= most_rows
+        merged = replace(_segment(inputs[0].first_batch, kept), last_batch=inputs[-1].last_batch)
+        live[run.start : run.stop] = [merged]
+        rewritten += kept
+    assert rewritten <= sum(sizes)
+    assert sum(s.rows for s in live) == sum(sizes)
+    assert sum(s.rows for s in live if s.rows < LARGE_SHARE * most_rows) < most_rows
+
+
+def test_a_large_segment_is_rewritten_alone_once_a_quarter_of_it_is_dead() -> None:
+    large = replace(_segment(0, 1_000), live_rows=751)
+    assert choose_large([large], 1_000) is None
+    assert choose_large([replace(large, live_rows=750)], 1_000) == range(1)
+    assert choose_large([replace(large, live_rows=750, mergeable=False)], 1_000) is None
+
+
+def test_a_segment_gets_its_approximate_index_once_it_will_not_grow() -> None:
+    lacking = replace(_segment(0, 700), lacks_codes=True)
+    assert choose_large([lacking], 1_000) is None, "the next ones may join it"
+    assert choose_large([lacking, _segment(1, 400)], 1_000) == range(1)
+    assert choose_large([replace(_segment(0, 900), lacks_codes=True)], 1_000) == range(1)
+
+
+@given(st.lists(st.tuples(st.integers(1, 900), st.booleans()), max_size=30))
+def test_what_is_not_mergeable_is_never_chosen(drawn: list[tuple[int, bool]]) -> None:
+    live = [replace(_segment(n, rows), mergeable=may) for n, (rows, may) in enumerate(drawn)]
+    run = choose_large(live, 1_000)
+    assert run is None or all(live[at].mergeable for at in run)
