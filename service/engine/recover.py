@@ -202,6 +202,6 @@ def _refuse_more_than_one(state: CollectionState, damaged: list[Segment]) -> Non
 
 
 def count_restore(ledger: Ledger, outcome: str) -> None:
-    """For the metric ingest_restores_total."""
+    """For the metric ingest_restores_total; a repair counts itself."""
     with ledger.write() as c:
         metrics.add(c, "ingest_restores_total", 1, outcome=outcome)

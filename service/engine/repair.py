@@ -2,6 +2,8 @@
 
 from collections.abc import Sequence
 
+from sqlalchemy import Connection
+
 from service.core.keys import file_of
 from service.engine.commit import Committer
 from service.engine.draft import Batch, DocumentChange, Place
@@ -9,7 +11,7 @@ from service.engine.owner import Owner
 from service.engine.state import CollectionState, Segment
 from service.failpoints import reach
 from service.index.files import put_aside
-from service.ledger import documents, events, items, jobs
+from service.ledger import documents, events, items, jobs, metrics
 from service.ledger.database import AnyRow, Ledger
 
 _UNREAD = {"stamp": "", "file_sha256": ""}
@@ -41,12 +43,12 @@ def take_out(
     for segment in damaged:
         _put_aside(state, segment)
     said = {"segments": [segment.faiss.name for segment in damaged], "documents": len(lost)}
-    committer.commit(
-        batch,
-        owner,
-        damaged,
-        lambda c: events.record(c, "segment_damaged", said, collection_id=state.id),
-    )
+
+    def say_so(c: Connection) -> None:
+        events.record(c, "segment_damaged", said, collection_id=state.id)
+        metrics.add(c, "ingest_restores_total", 1, outcome="repaired")
+
+    committer.commit(batch, owner, damaged, say_so)
     reach("repair.after")
 
 

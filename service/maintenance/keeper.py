@@ -15,7 +15,7 @@ from service.engine.ingest import Interrupted
 from service.engine.lease import Lease, Observer, Wanted
 from service.engine.owner import MAINTENANCE
 from service.engine.publish import publish
-from service.engine.recover import count_restore, recover
+from service.engine.recover import recover
 from service.engine.repair import take_out
 from service.engine.settings import EngineSettings
 from service.errors import (
@@ -127,7 +127,6 @@ class Keeper:
             damaged = recover(self.ledger, holding.lease, holding.state)
             if damaged:
                 take_out(self.ledger, holding.committer, holding.state, MAINTENANCE, damaged)
-                count_restore(self.ledger, "repaired")
             if holding.state.generation:
                 publish(self.ledger, holding.lease, holding.state)
         except (Refused, OSError) as error:

@@ -19,7 +19,6 @@ from service.selftest.world import World
 
 LOST, DOUBLED, UNREADABLE, MANUAL = "lost", "doubled", "unreadable", "manual"
 FAULTS = (LOST, DOUBLED, UNREADABLE, MANUAL)
-_INCIDENTS = ("segment_damaged", "quarantined")
 _OF_VERIFY = {"missing": LOST, "duplicate": DOUBLED, "dead": DOUBLED}
 _MOST_TOLD = 3
 Account = dict[str, Any]
@@ -30,8 +29,8 @@ def account_of(world: World) -> Account:
     """Everything that a crash must not change, as JSON: what readers find, what ledger and files say, what is open."""
     with world.ledger.read() as c:
         rows = collections.listing(c)
-        incidents = select(events.c.type, func.count()).where(events.c.type.in_(_INCIDENTS))
-        counted = {row[0]: row[1] for row in c.execute(incidents.group_by(events.c.type))}
+        damaged = select(func.count()).where(events.c.type == "segment_damaged")
+        taken_out = c.execute(damaged).scalar_one()
     jobs = [
         [j["state"], j["progress"]["failed"], j["progress"]["skipped"]] for j in world.jobs.listing()["jobs"]
     ]
@@ -39,7 +38,7 @@ def account_of(world: World) -> Account:
         "collections": {row.name: _collection(world, row) for row in rows},
         "jobs": jobs,
         "tasks": [[task["kind"], task["state"]] for task in world.orders.listing()["tasks"]],
-        "incidents": counted,
+        "taken out": taken_out,
         "beside": [
             n for n in _names(world.settings.data_dir, deep=False) if not n.startswith("tidestone.db-")
         ],
@@ -67,8 +66,8 @@ def faults(found: Account, truth: Account) -> list[Fault]:
     for what in ("jobs", "tasks", "beside"):
         if found[what] != truth[what]:
             wrong.append((MANUAL, f"{what}: {found[what]} instead of {truth[what]}"))
-    if found["incidents"] != truth["incidents"]:
-        said = f"incidents: {found['incidents']} instead of {truth['incidents']}"
+    if found["taken out"] != truth["taken out"]:
+        said = f"{found['taken out']} segments were found damaged instead of {truth['taken out']}"
         wrong.append((UNREADABLE, said))
     return wrong
 
@@ -134,8 +133,9 @@ def _known(c: Any, row: AnyRow) -> set[str]:
 
 
 def _foreign(folder: Path, known: set[str]) -> list[str]:
-    """Files in a collection's folder that the ledger does not name, quarantine aside."""
-    return [name for name in _names(folder) if name not in known and not name.startswith("quarantine/")]
+    """Files in a collection's folder that the ledger does not name; what is in scratch the next merge removes."""
+    elsewhere = ("quarantine/", "scratch/")
+    return [name for name in _names(folder) if name not in known and not name.startswith(elsewhere)]
 
 
 def _left(folder: Path, known: set[str]) -> bool:

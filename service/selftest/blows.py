@@ -70,12 +70,19 @@ class Chooser:
         phase = list(self._passings)[self._drawn % len(self._passings)]
         self._drawn += 1
         shape = self._chance.choice(_SHAPES)
-        return Blow(phase, tuple(self._strike(phase, action) for action in shape))
+        first = self._strike(phase, self._next_point(phase), shape[0])
+        return Blow(phase, (first, *(self._later_strike(phase, action) for action in shape[1:])))
 
-    def _strike(self, phase: str, action: str) -> Strike:
+    def _next_point(self, phase: str) -> str:
         points = self._untried[phase]
         if not points:
             points += sorted(self._passings[phase])
             self._chance.shuffle(points)
-        point = points.pop()
-        return Strike(point, self._chance.randint(1, self._passings[phase][point]), action)
+        return points.pop()
+
+    def _later_strike(self, phase: str, action: str) -> Strike:
+        return self._strike(phase, self._chance.choice(sorted(self._passings[phase])), action, share=2)
+
+    def _strike(self, phase: str, point: str, action: str, share: int = 1) -> Strike:
+        passings = self._passings[phase][point] // share  # a successor has less to do
+        return Strike(point, self._chance.randint(1, max(1, passings)), action)

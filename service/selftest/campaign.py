@@ -1,25 +1,25 @@
-"""Blow after blow until the budget is used up, and the sum of what was found."""
+"""Blow after blow until the budget is used up."""
 
 import random
 import shutil
 import tempfile
 import time
-from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from threading import Lock
+from queue import Empty, SimpleQueue
+from threading import Event, Lock
 from typing import Any
 
 from service.embedders.machine import usable_cores
 from service.errors import Refused
-from service.failpoints import POINTS
-from service.selftest.account import FAULTS
 from service.selftest.arena import Ground, Outcome, deal, prepare
 from service.selftest.blows import Blow, Chooser, parse
-from service.selftest.phases import NAMED, NOT_PASSED, PHASES
+from service.selftest.cold import Cold
+from service.selftest.phases import NAMED, PHASES, Phase
+from service.selftest.tally import Tally
 from service.selftest.victims import Victims
 
 _MEMORY = Path(
@@ -27,137 +27,123 @@ _MEMORY = Path(
 )  # a killed process loses nothing that it wrote, synced or not: a disk shows no more
 _ROOM_BYTES = 256 << 20
 _MOST_LANES = 4
+_SECONDS_PER_COLD = 40.0
 
 Say = Callable[[str], None]
 
 
 @dataclass(frozen=True, slots=True)
 class Terms:
-    """How long, and what: a `repeat` is one blow that was found before."""
+    """How much, and what: it ends when both the budget is used up and `at_least` blows are dealt."""
 
     budget_seconds: float = 45.0
     at_least: int = 0
     seed: int = field(default_factory=lambda: random.SystemRandom().randrange(1 << 32))
-    folder: Path | None = None
-    repeat: str = ""
+    folder: Path | None = None  # works below it; None: in memory, or where temporary files are
+    repeat: str = ""  # one blow, as it was printed, and no other
 
 
 @dataclass
-class Tally:
-    """What has been dealt so far."""
+class Campaign:
+    """Lanes deal blows side by side, each with a warm process of its own."""
 
-    blows: int = 0
-    kills: int = 0
-    freezes: int = 0
-    missed: int = 0
-    repaired: int = 0
-    faults: Counter[str] = field(default_factory=Counter)
-    phases: Counter[str] = field(default_factory=Counter)
-    struck: set[str] = field(default_factory=set)
-    findings: list[dict[str, Any]] = field(default_factory=list)
+    terms: Terms
+    folder: Path
+    lanes: list[Victims]
+    say: Say
+    grounds: dict[str, Ground] = field(default_factory=dict)
+    tally: Tally = field(default_factory=Tally)
+    began: float = field(default_factory=time.monotonic)
+    stop: Event = field(default_factory=Event)
+    lock: Lock = field(default_factory=Lock)
 
-    def add(self, outcome: Outcome) -> None:
-        """One more blow; it counts if at least one of its strikes was met."""
-        met = outcome.kills + outcome.freezes
-        self.blows += met > 0
-        self.kills += outcome.kills
-        self.freezes += outcome.freezes
-        self.missed += len(outcome.blow.strikes) - met
-        self.repaired += outcome.mended
-        self.phases[outcome.blow.phase] += met > 0
-        self.struck |= {strike.point for strike in outcome.blow.strikes[:met]}
-        self.faults.update({kind for kind, _ in outcome.faults})
-        if outcome.faults:
-            told = [{"kind": kind, "what": what} for kind, what in outcome.faults]
-            self.findings.append({"repeat": str(outcome.blow), "faults": told, "log": outcome.log})
+    def fight(self) -> None:
+        """Set the phases up, then deal blows. Raises SetUpFailed."""
+        self._prepare(PHASES)
+        passings = {phase.name: self.grounds[phase.name].passed for phase in PHASES}
+        chooser = Chooser(self.terms.seed, passings)
+        with ThreadPoolExecutor(1) as pool:
+            cold = pool.submit(self._work_cold)
+            self._on_every_lane(lambda lane: self._deal(lane, chooser))
+            cold.result()
+
+    def repeat(self, blow: Blow) -> None:
+        """Deal this one only."""
+        self._prepare([NAMED[blow.phase]])
+        self._note(self._struck(0, blow))
+
+    def _prepare(self, phases: "list[Phase] | tuple[Phase, ...]") -> None:
+        waiting: SimpleQueue[Phase] = SimpleQueue()
+        for phase in phases:
+            waiting.put(phase)
+
+        def work(lane: int) -> None:
+            while not self.stop.is_set():
+                try:
+                    phase = waiting.get_nowait()
+                except Empty:
+                    return
+                self.grounds[phase.name] = prepare(self.lanes[lane], phase, self.folder / phase.name)
+
+        self._on_every_lane(work)
+
+    def _on_every_lane(self, work: Callable[[int], None]) -> None:
+        """What one of them raises ends the others, and so does Ctrl-C."""
+        with ThreadPoolExecutor(len(self.lanes)) as pool:
+            try:
+                for done in [pool.submit(work, lane) for lane in range(len(self.lanes))]:
+                    done.result()
+            except BaseException:
+                self.stop.set()
+                raise
+
+    def _deal(self, lane: int, chooser: Chooser) -> None:
+        while not self._is_over():
+            with self.lock:
+                blow = chooser.draw()
+            self._note(self._struck(lane, blow))
+
+    def _is_over(self) -> bool:
+        used_up = time.monotonic() - self.began > self.terms.budget_seconds
+        return self.stop.is_set() or (used_up and self.tally.blows >= self.terms.at_least)
+
+    def _struck(self, lane: int, blow: Blow) -> Outcome:
+        return deal(self.lanes[lane], self.grounds[blow.phase], blow, self.folder / f"blow-{lane}")
+
+    def _note(self, outcome: Outcome) -> None:
+        with self.lock:
+            self.tally.add(outcome)
+        for kind, what in outcome.faults:
+            self.say(f"{kind}: {what}, after {outcome.blow}")
+
+    def _work_cold(self) -> None:
+        kills = int(self.terms.budget_seconds // _SECONDS_PER_COLD)
+        cold = Cold.of(self.folder / "cold") if kills else None
+        if cold is None:
+            return
+        for arm, killed, faults in cold.sample(random.Random(self.terms.seed), kills):
+            with self.lock:
+                self.tally.add_cold(arm, killed, faults)
+            for kind, what in faults:
+                self.say(f"{kind}: {what}, after a whole process met {arm}")
+            if self._is_over():
+                return
 
 
 def run(terms: Terms, say: Say) -> dict[str, Any]:
-    """Deal blows as the terms say; the report. Raises Refused where it cannot work, BadRequest."""
+    """Deal blows as the terms say; the report. Raises Refused where it cannot work, and BadRequest."""
     again = parse(terms.repeat) if terms.repeat else None
+    count = 1 if again else min(_MOST_LANES, usable_cores())
     began = time.monotonic()
     with _folder(terms.folder) as folder, ExitStack() as stack:
-        lanes = [
-            stack.enter_context(Victims()) for _ in range(1 if again else min(_MOST_LANES, usable_cores()))
-        ]
-        phases = [NAMED[again.phase]] if again else PHASES
-        grounds = _prepare(lanes, phases, folder)
-        tally = Tally()
+        lanes = [stack.enter_context(Victims()) for _ in range(count)]
+        campaign = Campaign(terms, folder, lanes, say)
         if again:
-            tally.add(deal(lanes[0], grounds[again.phase], again, folder / "blow"))
+            campaign.repeat(again)
         else:
-            _deal_all(lanes, grounds, terms, began, tally, folder, say)
-    return _report(terms, grounds, tally, time.monotonic() - began)
-
-
-def _prepare(lanes: list[Victims], phases: Any, folder: Path) -> dict[str, Ground]:
-    waiting = Lock()
-    queue = list(phases)
-    grounds: dict[str, Ground] = {}
-
-    def work(victims: Victims) -> None:
-        while True:
-            with waiting:
-                if not queue:
-                    return
-                phase = queue.pop(0)
-            grounds[phase.name] = prepare(victims, phase, folder / phase.name)
-
-    with ThreadPoolExecutor(len(lanes)) as pool:
-        for done in [pool.submit(work, lane) for lane in lanes]:
-            done.result()
-    return {phase.name: grounds[phase.name] for phase in phases}
-
-
-def _deal_all(
-    lanes: list[Victims],
-    grounds: Mapping[str, Ground],
-    terms: Terms,
-    began: float,
-    tally: Tally,
-    folder: Path,
-    say: Say,
-) -> None:
-    chooser = Chooser(terms.seed, {name: ground.passed for name, ground in grounds.items()})
-    lock = Lock()
-
-    def next_blow() -> Blow | None:
-        with lock:
-            used_up = time.monotonic() - began > terms.budget_seconds and tally.blows >= terms.at_least
-            return None if used_up else chooser.draw()
-
-    def work(number: int, victims: Victims) -> None:
-        while (blow := next_blow()) is not None:
-            outcome = deal(victims, grounds[blow.phase], blow, folder / f"blow-{number}")
-            with lock:
-                tally.add(outcome)
-                if outcome.faults:
-                    say(f"{blow}: {outcome.faults[0][0]}: {outcome.faults[0][1]}")
-
-    with ThreadPoolExecutor(len(lanes)) as pool:
-        for done in [pool.submit(work, number, lane) for number, lane in enumerate(lanes)]:
-            done.result()
-
-
-def _report(terms: Terms, grounds: Mapping[str, Ground], tally: Tally, seconds: float) -> dict[str, Any]:
-    passed: Counter[str] = Counter()
-    for ground in grounds.values():
-        passed.update(ground.passed)
-    return {
-        "seed": terms.seed,
-        "seconds": round(seconds, 1),
-        "points": len(passed),
-        "points_struck": len(tally.struck),
-        "not_passed": sorted(set(POINTS) - set(passed) - set(NOT_PASSED)) if not terms.repeat else [],
-        "phases": {name: tally.phases[name] for name in grounds},
-        "blows": tally.blows,
-        "kills": tally.kills,
-        "freezes": tally.freezes,
-        "missed": tally.missed,
-        "repaired": tally.repaired,
-        **{kind: tally.faults[kind] for kind in FAULTS},
-        "findings": tally.findings,
-    }
+            campaign.fight()
+    report = campaign.tally.report(campaign.grounds)
+    return {"seed": terms.seed, "seconds": round(time.monotonic() - began, 1), **report}
 
 
 @contextmanager
@@ -167,7 +153,7 @@ def _folder(wanted: Path | None) -> Iterator[Path]:
     try:
         made = tempfile.TemporaryDirectory(prefix="tidestone-selftest-", dir=within)
     except OSError as error:
-        raise Refused(f"The self-test cannot work in {wanted or tempfile.gettempdir()}: {error}.") from error
+        raise Refused(f"The self-test cannot work in {within or tempfile.gettempdir()}: {error}.") from error
     with made as folder:
         yield Path(folder)
 

@@ -52,6 +52,15 @@ def later(world: World) -> None:
     world.jobs.create(world.order())
 
 
+def half_done(world: World) -> None:
+    """As `later`, where some of a segment's rows are dead from before."""
+    full(world)
+    world.write("b/y3.txt", "b/y3, another text", OLD + 50)
+    world.run()
+    change(world)
+    world.jobs.create(world.order())
+
+
 def full(world: World) -> None:
     """A collection, and nothing to do."""
     fill(world)
@@ -73,14 +82,11 @@ def to_be_repaired(world: World) -> None:
 
 
 def merged_outside(world: World) -> None:
-    """A large merge has been made outside the lease, some of its rows have died since, and it waits to be taken in."""
-    fill(world)
-    world.run()
+    """A large merge has been made outside the lease, and waits to be taken in."""
+    full(world)
     with world.ledger.read() as c:
         row = by_name(c, "docs")
     assert world.merger.merge_one(row, world.stop) is not None
-    world.write("b/y3.txt", "b/y3, another text", OLD + 100)
-    world.run()
 
 
 def litter(world: World) -> None:
@@ -111,11 +117,13 @@ def _live(world: World) -> list[Any]:
 PHASES = (
     Phase("first", first),
     Phase("later", later),
-    Phase("startup", later, crash="commit.synced=kill@6", spoil=litter),
-    Phase("damage", later, crash="publish.after=kill@4", spoil=flip_newest_vectors),
+    Phase("startup", half_done, crash="commit.synced=kill@2", spoil=litter),
+    Phase("damage", later, crash="publish.after=kill@2", spoil=flip_newest_vectors),
     Phase("repair", to_be_repaired, act=tend, spoil=flip_newest_vectors),
     Phase("merge", crowded, settings={**SETTINGS, "max_live_segments": 3}),
-    Phase("compact", merged_outside, act=tend, settings={**SETTINGS, "merged_rows": 64}),
+    Phase(
+        "compact", merged_outside, act=tend, settings={**SETTINGS, "max_live_segments": 64, "merged_rows": 96}
+    ),
 )
 NAMED = {phase.name: phase for phase in PHASES}
 

@@ -95,9 +95,15 @@ class Victims:
 
 def deed(name: str) -> Callable[[World], Any]:
     """What a name stands for: "take_up", "account", "traces", or a phase's "<phase>.prepare" and the like."""
-    single = {"take_up": take_up, "account": account_of, "traces": traces_in}
+    single: dict[str, Callable[[World], Any]] = {
+        "take_up": take_up,
+        "account": account_of,
+        "traces": traces_in,
+    }
     phase, _, part = name.partition(".")
-    found: Callable[[World], Any] = getattr(NAMED[phase], part) if part else single[name]
+    if not part:
+        return single[name]
+    found: Callable[[World], Any] = getattr(NAMED[phase], part)
     return found
 
 
@@ -110,7 +116,7 @@ def _victim(task: dict[str, Any], parent: int) -> NoReturn:
     logging.basicConfig(level=logging.INFO, format=f"{os.getpid()} %(message)s")
     failpoints.arm(task["arm"])
     try:
-        world = World(folder, embedder=LaggingEmbedder())
+        world = World(folder, embedder=LaggingEmbedder(seconds=0.0))
         world.configure(**task["settings"])
         did = deed(task["do"])(world)
         world.ledger.close()
