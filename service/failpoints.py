@@ -20,8 +20,6 @@ OF_COMMITS = (
     "ledger.after",
     "publish.before",
     "publish.after",
-    "scratch.unmoved",
-    "scratch.moved",
 )
 # A new point is one more line here, and a phase of the self-test (service/selftest/phases.py) that passes it.
 POINTS = (
@@ -38,6 +36,8 @@ POINTS = (
     "aside.after",
     "mend.before",
     "mend.after",
+    "scratch.unmoved",
+    "scratch.moved",
     "merge.before",
     "merge.after",
     "repair.before",

@@ -116,7 +116,7 @@ def _victim(task: dict[str, Any], parent: int) -> NoReturn:
     logging.basicConfig(level=logging.INFO, format=f"{os.getpid()} %(message)s")
     failpoints.arm(task["arm"])
     try:
-        world = World(folder, embedder=LaggingEmbedder(seconds=0.0))
+        world = World(folder, embedder=LaggingEmbedder())
         world.configure(**task["settings"])
         did = deed(task["do"])(world)
         world.ledger.close()
