@@ -15,10 +15,14 @@ import sys
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from pathlib import Path
 from typing import IO, Any
 
 _LENGTHS = struct.Struct("<II")
 _PR_SET_PDEATHSIG = 1
+
+CHILD_GOES = 900  # a child is replaced in a second, and its document is known
+WORKER_GOES = 450  # a worker is replaced by its supervisor; who serves the API goes last
 
 
 class PipeClosed(EOFError):
@@ -78,6 +82,7 @@ def settle_in(nice: int, memory_bytes: int = 0) -> tuple[list[str], IO[bytes], I
     """
     *arguments, parent = sys.argv[1:]
     die_with_parent(int(parent), signal.SIGKILL)
+    go_first(CHILD_GOES)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to answer
     os.nice(nice)
     if memory_bytes:
@@ -93,6 +98,12 @@ def die_with_parent(parent: int, by: signal.Signals) -> None:
     ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, int(by), 0, 0, 0)
     if os.getppid() != parent:
         sys.exit(0)
+
+
+def go_first(score: int) -> None:
+    """Where memory runs out, the kernel is to end this process before those with a lower score (0 to 1000)."""
+    with suppress(OSError):  # a kernel that does not let us choose chooses as it did before
+        Path("/proc/self/oom_score_adj").write_text(str(score))
 
 
 def write_message(pipe: IO[bytes], header: Mapping[str, Any], body: bytes = b"") -> None:

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 
 import typer
 
-from service import upkeep
+from service import leaving, upkeep
 from service.console import say, show, show_facts
 from service.errors import BadRequest, TidestoneError
 from service.options import (
@@ -38,6 +38,7 @@ models = typer.Typer(help="The embedding model.", no_args_is_help=True)
 app.add_typer(models, name="model")
 upkeep.register(app)
 selftest.register(app)
+leaving.register(app)
 
 
 def main() -> None:
@@ -163,7 +164,7 @@ def documents(
     key: Annotated[str | None, typer.Option(help="One document's key, also where it is a number.")] = None,
     collection: Collection = "default",
     state: Annotated[
-        Literal["indexed", "pending", "skipped", "failed", "container", "deleted"] | None,
+        Literal["indexed", "pending", "skipped", "failed", "container", "deleted", "withdrawn"] | None,
         typer.Option(help="Only documents in this state."),
     ] = None,
     prefix: Annotated[str, typer.Option(help="Only keys that begin so.")] = "",

@@ -187,6 +187,11 @@ class Snapshot:
         chunks = sorted(Chunk(row[2], row[3], row[4], text[row[3] : row[4]]) for row in live)
         return Document(key, version, doc_id, title, json.loads(metadata), text, chunks)
 
+    def has(self, first: str, beyond: str) -> bool:
+        """Whether a live chunk is of a document whose key is in [first, beyond), by code points."""
+        which, values = "key >= ? AND key < ?", (first, beyond)
+        return any(segment.chunks(which, values, alive) for segment, alive in self._parts)
+
     def rows(self) -> Iterator[Row]:
         """Every live chunk with its vector, segment by segment."""
         for segment, alive in self._parts:

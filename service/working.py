@@ -13,7 +13,7 @@ from structlog.contextvars import bound_contextvars
 
 from service import __version__, failpoints
 from service.app import make_merger, open_ledger, open_tools
-from service.children import die_with_parent
+from service.children import WORKER_GOES, die_with_parent, go_first
 from service.engine.lease import Observer
 from service.engine.sweep import sweep
 from service.engine.tools import Tools
@@ -46,6 +46,7 @@ def work(settings: Settings, worker_id: str, parent: int | None) -> None:
     if parent is not None:
         signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the supervisor's to answer
         die_with_parent(parent, signal.SIGTERM)
+        go_first(WORKER_GOES)
     with (
         closing(open_ledger(settings)) as ledger,
         open_tools(settings, ledger) as tools,

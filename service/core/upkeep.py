@@ -7,6 +7,8 @@ class Kind(StrEnum):
     """What a task does to its collection."""
 
     REPAIR = "repair"  # take damaged segments out of use, bring files and ledger into agreement
+    WITHDRAW = "withdraw"  # take a document out for good
+    RESTORE_DOCUMENT = "restore_document"  # let a withdrawn document in again
     COMPACT = "compact"  # take in a large merge that was made outside the lease
 
 
@@ -22,4 +24,4 @@ class TaskState(StrEnum):
 OPEN = (TaskState.QUEUED, TaskState.RUNNING)
 
 # Done by the lease's holder between two commits of a job. The others wait until no job holds the collection.
-BESIDE_A_JOB: frozenset[Kind] = frozenset({Kind.COMPACT})
+BESIDE_A_JOB: frozenset[Kind] = frozenset({Kind.COMPACT, Kind.WITHDRAW, Kind.RESTORE_DOCUMENT})

@@ -85,7 +85,9 @@ class Claims:
             known = self.known(c, chosen)
         for item, file in zip(chosen, known, strict=True):
             self.in_hand.add(item.id)
-            if item.attempts < MOST_ATTEMPTS:
+            if file.whole is not None and file.whole.state == "withdrawn":  # since the listing
+                intake.leave_out(item, "withdrawn")
+            elif item.attempts < MOST_ATTEMPTS:
                 intake.open(item, file, feeder.start(item.id, self._task(item, file.whole)))
             else:
                 intake.open(item, file, stream=0)

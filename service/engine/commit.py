@@ -50,7 +50,7 @@ class Committer:
         in its transaction.
         """
         state = self._state
-        kind = "repair" if damaged else "ingest"
+        kind = "repair" if damaged else batch.kind
         written = Written(state.generation + 1, state.batch, kind, utc_now(), time.monotonic())
         written.closed += damaged
         segment_id = self._reserve(batch)

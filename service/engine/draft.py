@@ -118,6 +118,7 @@ class Batch:
     outcomes: list[Outcome] = field(default_factory=list)
     counters: dict[str, int] = field(default_factory=dict)
     restarts: dict[str, int] = field(default_factory=dict)  # of embedder children, by reason
+    kind: str = "ingest"  # of the checkpoint that it becomes
 
     def count(self, name: str, amount: int = 1) -> None:
         """Add to one of the job's counters."""

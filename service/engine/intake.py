@@ -58,6 +58,11 @@ class Intake:
         """An item has been handed to the feeder, which gave it the number `stream`; 0: it has not."""
         self.items[item.id] = OpenItem(item, known, stream)
 
+    def leave_out(self, item: AnyRow, reason: str) -> None:
+        """Nothing is done with an item, and its documents stay as they are."""
+        self.batch.outcomes.append(Outcome(item.id, "skipped", reason))
+        self.batch.count("skipped")
+
     def go_on(self) -> None:
         """Retire more of the records that heard files have no more, now that there may be room again."""
         for open_item in tuple(self.items.values()):
@@ -174,7 +179,7 @@ class Intake:
         record = open_item.name_record(piece.record)
         known = open_item.known.get(record)
         open_item.current = None
-        if known is not None and self._is_same(known, piece):
+        if known is not None and (known.state == "withdrawn" or self._is_same(known, piece)):
             open_item.is_same = record == ""
             return
         draft = Draft.of(open_item.item.id, open_item.place(record), piece)
@@ -191,6 +196,9 @@ class Intake:
 
     def _left(self, open_item: OpenItem, left: Left) -> None:
         record = open_item.name_record(left.record)
+        known = open_item.known.get(record)
+        if known is not None and known.state == "withdrawn":
+            return
         open_item.bad_records += left.outcome == "failed"
         values = {"state": left.outcome, "reason": left.reason, "detail": left.detail, "content_sha256": ""}
         values["recipe"] = self._rules.recipe

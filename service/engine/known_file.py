@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from service.core.keys import record_key
 from service.ledger import documents
 from service.ledger.database import AnyRow, Ledger
+from service.ledger.documents import GONE
 
 _FEW_RECORDS = 1_000
 
@@ -33,10 +34,10 @@ class KnownFile:
             return documents.by_key(c, self._collection_id, record_key(self.key, record))
 
     def records(self) -> Iterator[AnyRow]:
-        """Every record that is known and not deleted, by key."""
+        """Every record that is known, by key; of those deleted or withdrawn nothing is left to remove."""
         last = ""
         while self.whole is not None and (page := self._page(last, _FEW_RECORDS)):
-            yield from (row for row in page if row.state != "deleted")
+            yield from (row for row in page if row.state not in GONE)
             last = page[-1].key
 
     def _page(self, after: str, limit: int) -> list[AnyRow]:

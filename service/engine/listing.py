@@ -1,7 +1,7 @@
 """Compare a source with the ledger: what to add, update, leave and remove."""
 
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -51,6 +51,7 @@ class Listing:
     _gone: list[dict[str, str]] = field(default_factory=list)
     _errors: dict[str, str] = field(default_factory=dict)  # folders that were not listed to the end, and why
     _flushed_at: float = 0.0
+    _withdrawn: set[str] = field(default_factory=set)  # folders of files that somebody has taken out
 
     def run(self) -> None:
         """List everything; the job's items and total are in the ledger afterwards. Raises what `pulse` raises."""
@@ -60,6 +61,7 @@ class Listing:
             jobs.note(c, self.terms.job_id, stage="list", total=None)
             # Before the walk: what is committed during it must not look as if it had vanished.
             counts = documents.folders_of(c, self.terms.source_id)
+            self._withdrawn = documents.folders_with_withdrawn(c, self.terms.source_id)
             generation = collections.of_source(c, self.terms.source_id).generation
         known = Known(self.ledger, self.terms.source_id, counts, generation)
         unseen_folders = {folder for folder in counts if _is_within(folder, self.terms.folder)}
@@ -92,6 +94,8 @@ class Listing:
         others = before.meet(part.files)
         if self.terms.fresh:
             others = part.files
+        if part.path in self._withdrawn:
+            others = self._without_withdrawn(part.path, others)
         self.unchanged += len(part.files) - len(others)
         failed = self._failed(part.path, list(others)) if before.has_failed and not self.terms.fresh else {}
         for name, stamp in others.items():
@@ -99,6 +103,12 @@ class Listing:
                 self.known_failed += 1
             else:
                 self._found.append({"folder": part.path, "name": name, "stamp": stamp})
+
+    def _without_withdrawn(self, folder: str, files: Mapping[str, str]) -> Mapping[str, str]:
+        """What somebody has taken out counts as unchanged, whatever its file is now."""
+        with self.ledger.read() as c:
+            withdrawn = documents.withdrawn_in(c, self.terms.source_id, folder, list(files))
+        return {name: stamp for name, stamp in files.items() if name not in withdrawn}
 
     def _refuse_an_unreadable_root(self, folder: Folder) -> None:
         if folder.path == self.terms.folder:

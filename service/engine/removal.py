@@ -6,6 +6,7 @@ from service.core import pace
 from service.engine.draft import Batch, DocumentChange, Outcome, Place
 from service.engine.known_file import KnownFile
 from service.ledger.database import AnyRow
+from service.ledger.documents import GONE
 
 
 def removals(found: Iterable[tuple[AnyRow, KnownFile]], back: Container[int]) -> Iterator[Batch]:
@@ -30,7 +31,7 @@ def removals(found: Iterable[tuple[AnyRow, KnownFile]], back: Container[int]) ->
 def _documents(file: KnownFile) -> Iterator[AnyRow]:
     """The file itself last: while it is known, a listing finds what is left of its records."""
     yield from file.records()
-    if file.whole is not None and file.whole.state != "deleted":
+    if file.whole is not None and file.whole.state not in GONE:
         yield file.whole
 
 

@@ -13,7 +13,8 @@ _WHERE_FROM = ("key", "source_id", "folder", "name", "record")
 _ROWS_AT_ONCE = 5_000
 _KEYS_AT_ONCE = 1_000  # a statement may have only so many parameters
 _LAST_CHARACTER = "\U0010ffff"
-_NO_DOCUMENT = ("deleted", "container")
+GONE = ("deleted", "withdrawn")  # vanished from the source; taken out by somebody, whatever the source has
+_NO_DOCUMENT = (*GONE, "container")
 
 # Built once: they are executed for every few folders of a listing, or for every record of a file.
 _files_in = select(
@@ -22,7 +23,7 @@ _files_in = select(
     documents.c.source_id == bindparam("the_source"),
     documents.c.folder.in_(bindparam("the_folders", expanding=True)),
     documents.c.record == "",
-    documents.c.state != "deleted",
+    documents.c.state.not_in(GONE),
 )
 _by_key = select(documents).where(
     documents.c.collection_id == bindparam("the_collection"), documents.c.key == bindparam("the_key")
@@ -49,7 +50,7 @@ def names_in(
     c: Connection, source_id: int, folder: str, generation: int, after: str, limit: int
 ) -> list[str]:
     """Files directly in a folder that were known at `generation`, by name; `after`: the last of the page before."""
-    mine = _in_folder(source_id, folder) & (documents.c.state != "deleted") & (documents.c.name > after)
+    mine = _in_folder(source_id, folder) & documents.c.state.not_in(GONE) & (documents.c.name > after)
     old = documents.c.generation <= generation
     query = select(documents.c.name).where(mine, old).order_by(documents.c.name).limit(limit)
     return list(c.execute(query).scalars())
@@ -58,9 +59,26 @@ def names_in(
 def folders_of(c: Connection, source_id: int) -> dict[str, int]:
     """Folder -> number of files, for every folder in which the source has a known one."""
     known = (documents.c.source_id == source_id) & (documents.c.record == "")
-    known &= documents.c.state != "deleted"
+    known &= documents.c.state.not_in(GONE)
     query = select(documents.c.folder, func.count().label("files")).where(known).group_by(documents.c.folder)
     return {row.folder: row.files for row in c.execute(query)}
+
+
+def folders_with_withdrawn(c: Connection, source_id: int) -> set[str]:
+    """The folders from which somebody has taken out a file."""
+    mine = (documents.c.source_id == source_id) & (documents.c.record == "")
+    mine &= documents.c.state == "withdrawn"
+    return set(c.execute(select(documents.c.folder).where(mine).distinct()).scalars())
+
+
+def withdrawn_in(c: Connection, source_id: int, folder: str, names: Sequence[str]) -> set[str]:
+    """Those of these files, directly in one folder, that somebody has taken out."""
+    mine = _in_folder(source_id, folder) & (documents.c.state == "withdrawn")
+    found: set[str] = set()
+    for first in range(0, len(names), _KEYS_AT_ONCE):
+        some = documents.c.name.in_(names[first : first + _KEYS_AT_ONCE])
+        found |= set(c.execute(select(documents.c.name).where(mine, some)).scalars())
+    return found
 
 
 def count_of(c: Connection, source_id: int, folder: str = "") -> int:
@@ -135,7 +153,7 @@ def listing(
     after: int = 0,
     limit: int = 100,
 ) -> Sequence[AnyRow]:
-    """Documents by id; `after` is the last doc_id of the page before. Containers only when asked for."""
+    """Documents by id; `after` is the last doc_id of the page before. Containers and what is gone only when asked for."""
     query = select(documents).where(documents.c.collection_id == collection_id, documents.c.doc_id > after)
     query = query.where(documents.c.state == state if state else documents.c.state.not_in(_NO_DOCUMENT))
     if prefix:
@@ -158,6 +176,12 @@ def version(c: Connection, collection_id: str, version_id: int) -> AnyRow:
     """One version."""
     same = (versions.c.collection_id == collection_id) & (versions.c.version_id == version_id)
     return c.execute(select(versions).where(same)).one()
+
+
+def versions_of(c: Connection, collection_id: str, doc_ids: Sequence[int], limit: int) -> Sequence[AnyRow]:
+    """Versions that these documents have had, the newest first."""
+    mine = (versions.c.collection_id == collection_id) & versions.c.doc_id.in_(doc_ids)
+    return c.execute(select(versions).where(mine).order_by(versions.c.version_id.desc()).limit(limit)).all()
 
 
 def unfinished_versions(c: Connection, collection_id: str) -> Sequence[AnyRow]:

@@ -130,6 +130,13 @@ def skip(c: Connection, item_id: int) -> None:
     c.execute(update(items).where(items.c.id == item_id).values(state="skipped", reason=ASKED, detail=None))
 
 
+def skip_file(c: Connection, job_id: str, folder: str, name: str, reason: str) -> int:
+    """A file is left out of a job; returns how many open items that were read for it are settled so."""
+    mine = (items.c.job_id == job_id) & _OPEN & (items.c.folder == folder) & (items.c.name == name)
+    skipped = update(items).where(mine).values(state="skipped", reason=reason, detail=None)
+    return list(c.execute(skipped.returning(items.c.op)).scalars()).count("upsert")
+
+
 def get(c: Connection, job_id: str, item_id: int) -> AnyRow:
     """One item of a job. Raises NotFound."""
     row = c.execute(select(items).where(items.c.job_id == job_id, items.c.id == item_id)).first()

@@ -95,6 +95,12 @@ def unfinished_of(c: Connection, collection_id: str, source_id: int) -> AnyRow |
     return c.execute(_wide.where(mine, jobs.c.state.in_(UNFINISHED))).first()
 
 
+def unfinished_in(c: Connection, collection_id: str) -> Sequence[AnyRow]:
+    """The unfinished jobs of a collection, oldest first."""
+    mine = (jobs.c.collection_id == collection_id) & jobs.c.state.in_(UNFINISHED)
+    return c.execute(_wide.where(mine).order_by(jobs.c.number)).all()
+
+
 def latest_of(c: Connection, collection_id: str, source_id: int) -> AnyRow | None:
     """The newest job of a collection and source, finished or not."""
     mine = (jobs.c.collection_id == collection_id) & (jobs.c.source_id == source_id)

@@ -191,7 +191,7 @@ documents = Table(
     Column("folder", Text, nullable=False),
     Column("name", Text, nullable=False),
     Column("record", Text, nullable=False, server_default=""),
-    Column("state", String(12), nullable=False),  # indexed, skipped, failed, container, deleted
+    Column("state", String(12), nullable=False),  # indexed, skipped, failed, container, deleted, withdrawn
     Column("reason", String(40)),
     Column("detail", Text),
     Column("stamp", String(100), nullable=False, server_default=""),

@@ -59,6 +59,13 @@ def live(c: Connection, collection_id: str) -> Sequence[AnyRow]:
     return c.execute(query.where(mine).order_by(segments.c.first_batch)).all()
 
 
+def covering(c: Connection, collection_id: str, first_batch: int, last_batch: int) -> Sequence[AnyRow]:
+    """The segments of any generation that may hold rows of these batches, newest first."""
+    mine = (segments.c.collection_id == collection_id) & (segments.c.state == "committed")
+    within = (segments.c.first_batch <= last_batch) & (segments.c.last_batch >= first_batch)
+    return c.execute(select(segments).where(mine, within).order_by(segments.c.segment_id.desc())).all()
+
+
 def open_span(
     c: Connection,
     collection_id: str,

@@ -9,15 +9,18 @@ from starlette.concurrency import run_in_threadpool
 
 from service.engine import documents
 from service.errors import BadRequest
+from service.maintenance import departures
 from service.web import models
 from service.web.problems import documented
+from service.web.receipts import ORDERED, Wait, orders, receipt
 from service.web.shared import Cursor, Given, Limit, Shared, answer
 
 router = APIRouter(
     prefix="/v1/collections/{name}/documents", tags=["documents"], responses=documented(404, 422, 429, 503)
 )
 DocId = Annotated[int, Path(ge=1, lt=1 << 63)]
-DocumentState = Literal["indexed", "pending", "skipped", "failed", "container", "deleted"]
+Key = Annotated[str, Query(min_length=1, description="the document's key")]
+DocumentState = Literal["indexed", "pending", "skipped", "failed", "container", "deleted", "withdrawn"]
 
 
 @router.get("", response_model=models.DocumentPage | models.Document, responses=documented(500))
@@ -43,6 +46,30 @@ async def list_documents(
 async def get_document(name: str, doc_id: DocId, given: Given) -> Response:
     """One document with its chunks, read from verified files."""
     return await _one(given, name, doc_id=doc_id)
+
+
+@router.delete("", response_model=models.Withdrawn, responses=ORDERED)
+async def delete_document(name: str, key: Key, given: Given, wait: Wait = 0) -> Response:
+    """Take a document out for good, with a file its records: 200 once readers do not find it, else 202."""
+    return await _leave(given, name, {"key": key}, wait)
+
+
+@router.delete("/{doc_id}", response_model=models.Withdrawn, responses=ORDERED)
+async def delete_document_by_id(name: str, doc_id: DocId, given: Given, wait: Wait = 0) -> Response:
+    """The same by id."""
+    return await _leave(given, name, {"doc_id": doc_id}, wait)
+
+
+@router.post("/restore", response_model=models.Task, responses=ORDERED)
+async def restore_document(name: str, key: Key, given: Given, wait: Wait = 0) -> Response:
+    """Let a document that was taken out come back: the next job reads its file anew."""
+    task = await run_in_threadpool(departures.restore, orders(given), name, {"key": key})
+    return await receipt(given, task, wait)
+
+
+async def _leave(given: Shared, name: str, which: dict[str, Any], wait: float) -> Response:
+    task = await run_in_threadpool(departures.withdraw, orders(given), name, which)
+    return await receipt(given, task, wait, lambda done: {"task": done["id"], **done["result"]})
 
 
 async def _one(shared: Shared, name: str, **which: Any) -> Response:

@@ -1,22 +1,16 @@
 """Routes of maintenance: each places an order, which whoever holds the collection carries out."""
 
-from typing import Any
-
 from fastapi import APIRouter, Response
 from starlette.concurrency import run_in_threadpool
 
 from service.core.upkeep import Kind
 from service.web import models
 from service.web.problems import documented
-from service.web.receipts import Wait, orders, receipt
+from service.web.receipts import ORDERED, Wait, orders, receipt
 from service.web.shared import Cursor, Given, Limit, answer
 
 router = APIRouter(prefix="/v1", tags=["maintenance"], responses=documented(422, 429, 503))
 _KNOWN = documented(404)
-ORDERED: dict[int | str, dict[str, Any]] = {
-    202: {"model": models.Task, "description": "Ordered"},
-    **documented(404, 409, 507),
-}
 
 
 @router.get("/tasks", response_model=models.TaskPage)

@@ -288,3 +288,12 @@ class Task(_Answer):
 class TaskPage(_Answer):
     tasks: list[Task]
     next: str | None
+
+
+class Withdrawn(_Answer):
+    """A document is out: `verified`, by opening what is published afresh and searching it with `searched` vectors."""
+
+    task: str
+    verified: bool
+    generation: int
+    searched: int

@@ -13,6 +13,7 @@ _NAMES = (
     "unchanged_rerun",
     "memory",
     "polling",
+    "million",
 )
 
 

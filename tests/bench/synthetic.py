@@ -1,7 +1,7 @@
 """A collection of made-up chunks, committed by the engine's own committer."""
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -31,6 +31,8 @@ SPACE = Space("synthetic", "float", DIMENSIONS, "mean", True, "", "", 512)
 _CHUNKS_PER_DOCUMENT = 10
 _TEXT = "A made-up chunk has about as many characters as one of real text, so that its file is as large. " * 9
 
+Texts = Callable[[int], list[str]]
+
 
 @dataclass
 class Grown:
@@ -42,10 +44,14 @@ class Grown:
     lease: Lease
     owner: Owner
 
-    def next_batch(self, rows: int) -> Batch:
-        """`rows` chunks of new documents whose items are in flight, ready to commit."""
+    @property
+    def committer(self) -> Committer:
+        return Committer(self.ledger, self.lease, self.state)
+
+    def next_batch(self, rows: int, chunks: int = _CHUNKS_PER_DOCUMENT, texts: Texts | None = None) -> Batch:
+        """`rows` chunks of new documents of `chunks` each, whose items are in flight, ready to commit."""
         number = self.state.generation
-        names = [f"{number:06}-{n:04}.txt" for n in range(rows // _CHUNKS_PER_DOCUMENT)]
+        names = [f"{number:06}-{n:04}.txt" for n in range(rows // chunks)]
         with self.ledger.write() as c:
             found = [{"folder": "made", "name": name, "stamp": "1:1:1:1"} for name in names]
             items.add(c, self.owner.job_id, "upsert", found)
@@ -53,13 +59,14 @@ class Grown:
             items.start(c, [item.id for item in pending])
         vectors = np.random.default_rng(number).standard_normal((rows, DIMENSIONS), dtype=np.float32)
         batch = Batch()
-        for first, item in zip(range(0, rows, _CHUNKS_PER_DOCUMENT), pending, strict=True):
-            _add_document(batch, item.id, item.name, vectors[first : first + _CHUNKS_PER_DOCUMENT])
+        for first, item in zip(range(0, rows, chunks), pending, strict=True):
+            own = texts(chunks) if texts else made_up(item.name, chunks)
+            _add_document(batch, item.id, item.name, vectors[first : first + chunks], own)
         return batch
 
     def commit(self, batch: Batch) -> None:
         """Exactly what an ingestion does at a checkpoint, merges aside."""
-        Committer(self.ledger, self.lease, self.state).commit(batch, self.owner)
+        self.committer.commit(batch, self.owner)
 
     def merge(self) -> None:
         """As an ingestion does before it adds a segment."""
@@ -104,9 +111,13 @@ def _begin(ledger: Ledger, settings: EngineSettings) -> Grown:
     return Grown(ledger, settings, state, lease, Owner(job.id, job.service, job.source_id, "bench"))
 
 
-def _add_document(batch: Batch, item_id: int, name: str, vectors: Float32Vector) -> None:
+def made_up(name: str, count: int) -> list[str]:
+    """Chunks of a document that differ in their beginnings."""
+    return [f"{name} {ordinal} {_TEXT}" for ordinal in range(count)]
+
+
+def _add_document(batch: Batch, item_id: int, name: str, vectors: Float32Vector, texts: list[str]) -> None:
     digest = hashlib.sha256(name.encode()).hexdigest()
-    texts = [f"{name} {ordinal} {_TEXT}" for ordinal in range(len(vectors))]
     ends = list(accumulate(map(len, texts)))
     piece = Piece("", name, {"filename": name}, digest, 0, "".join(texts), 0, (), True)
     draft = Draft.of(item_id, Place("made", name, "", f"bench/made/{name}"), piece)

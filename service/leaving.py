@@ -1,0 +1,48 @@
+"""The commands that take documents out of a collection and let them in again."""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Annotated, Any
+
+import typer
+
+from service.console import show
+from service.options import Collection, JsonFlag, one_document
+from service.session import load_settings
+
+Documents = Annotated[list[str], typer.Argument(help="Keys of documents, or their ids.")]
+Order = Callable[[Any, str, Mapping[str, Any]], dict[str, Any]]
+
+
+def register(app: typer.Typer) -> None:
+    """Add these commands to the command line."""
+    app.command()(delete)
+    app.command("restore-document")(restore_document)
+
+
+def delete(documents: Documents, collection: Collection = "default", json: JsonFlag = False) -> None:
+    """Take documents out for good, whether their files stay or not; a file goes with all its records."""
+    from service.maintenance.departures import withdraw
+
+    _order(withdraw, documents, collection, json)
+
+
+def restore_document(
+    documents: Documents, collection: Collection = "default", json: JsonFlag = False
+) -> None:
+    """Let documents that were taken out come back: the next job reads their files anew."""
+    from service.maintenance.departures import restore
+
+    _order(restore, documents, collection, json)
+
+
+def _order(order: Order, documents: Sequence[str], collection: str, json: bool) -> None:
+    from service.tending import show_tasks, tend
+
+    with tend(load_settings()) as tended:
+        which = [one_document(document, None) for document in documents]
+        placed = [order(tended.orders, collection, one) for one in which]
+        done = [tended.see_through(task) for task in placed]
+        code = max(map(tended.exit_code, done))
+    unproven = [task for task in done if (task["result"] or {}).get("verified") is False]
+    show({"tasks": done}, show_tasks, json)
+    raise typer.Exit(code or int(bool(unproven)))

@@ -1,0 +1,68 @@
+"""Documents that leave over REST: 200 with a proof for who waits, a receipt for who does not."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from threading import Thread
+
+import pytest
+from starlette.testclient import TestClient
+
+from service.web import models
+from tests.engine.world import World
+
+DOCUMENTS = "/v1/collections/docs/documents"
+RESTORE = f"{DOCUMENTS}/restore"
+
+
+@pytest.fixture
+def filled(world: World) -> World:
+    for name in "abc":
+        world.write(f"{name}.txt", f"{name} document one\n\n{name} document two")
+    world.run()
+    return world
+
+
+@contextmanager
+def at_work(world: World) -> Iterator[None]:
+    """A worker in a thread."""
+    thread = Thread(target=world.worker().run)
+    thread.start()
+    try:
+        yield
+    finally:
+        world.stop.set()
+        thread.join()
+
+
+def test_who_waits_gets_the_proof_and_the_document_stays_out_until_it_is_restored(
+    client: TestClient, filled: World
+) -> None:
+    with at_work(filled):
+        done = client.delete(DOCUMENTS, params={"key": "library/a.txt", "wait": 60})
+        assert done.status_code == 200
+        assert models.Withdrawn.model_validate(done.json()).verified
+        hits = client.post(
+            "/v1/collections/docs/search",
+            json={"vector": filled.embedder.embed_query("a document one").tolist()},
+        ).json()["hits"]
+        assert {hit["key"] for hit in hits} == {"library/b.txt", "library/c.txt"}
+        shown = client.get(DOCUMENTS, params={"state": "withdrawn"}).json()["documents"]
+        assert [document["key"] for document in shown] == ["library/a.txt"]
+        back = client.post(RESTORE, params={"key": "library/a.txt", "wait": 60})
+        assert (back.status_code, back.json()["state"]) == (200, "done")
+    assert client.get(DOCUMENTS, params={"key": "library/a.txt"}).json()["state"] == "pending"
+
+
+def test_who_does_not_wait_gets_a_receipt(client: TestClient, filled: World) -> None:
+    doc_id = client.get(DOCUMENTS, params={"key": "library/b.txt"}).json()["doc_id"]
+    ordered = client.delete(f"{DOCUMENTS}/{doc_id}")
+    assert (ordered.status_code, ordered.json()["kind"]) == (202, "withdraw")
+    filled.tend(ordered.json())
+    assert client.get(ordered.headers["location"]).json()["result"]["verified"]
+
+
+@pytest.mark.usefixtures("filled")
+def test_what_cannot_leave_or_come_back_is_refused(client: TestClient) -> None:
+    assert client.delete(DOCUMENTS, params={"key": "library/z.txt"}).status_code == 404
+    assert client.delete(DOCUMENTS).status_code == 422
+    assert client.post(RESTORE, params={"key": "library/a.txt"}).status_code == 409
