@@ -15,11 +15,13 @@ from service.ledger.database import AnyRow
 from service.ledger.schema import documents as document_rows
 from service.ledger.schema import events
 from service.reader import Collection
+from service.selftest.phases import Phase
 from service.selftest.world import World
 
 LOST, DOUBLED, UNREADABLE, MANUAL = "lost", "doubled", "unreadable", "manual"
 FAULTS = (LOST, DOUBLED, UNREADABLE, MANUAL)
 _OF_VERIFY = {"missing": LOST, "duplicate": DOUBLED, "dead": DOUBLED}
+_IN_LEDGER, _ON_DISK = ("numbers",), ("foreign", "quarantine")
 _MOST_TOLD = 3
 Account = dict[str, Any]
 Fault = tuple[str, str]  # which of FAULTS, and what of
@@ -45,6 +47,14 @@ def account_of(world: World) -> Account:
     }
 
 
+def ending_of(phase: Phase, world: World) -> dict[str, Account]:
+    """See everything through, and tell how it stands then, and after one more start-up."""
+    phase.settle(world)
+    settled = account_of(world)
+    phase.again(world)
+    return {"settled": settled, "again": account_of(world)}
+
+
 def traces_in(world: World) -> dict[str, bool]:
     """Whether a blow has left anything that has to be mended: files nobody knows, or a stale manifest."""
     with world.ledger.read() as c:
@@ -54,15 +64,20 @@ def traces_in(world: World) -> dict[str, bool]:
     return {"found": stale or any(_left(world.settings.folder(name), files) for name, files in known.items())}
 
 
-def faults(found: Account, truth: Account) -> list[Fault]:
-    """What is wrong with an account; nothing when it says the same as the uninterrupted run's."""
+def faults(found: Mapping[str, Account], truth: Mapping[str, Account]) -> list[Fault]:
+    """What is wrong with an ending; nothing when it says the same as the uninterrupted run's."""
+    settled = _faults_of(found["settled"], truth["settled"], _IN_LEDGER)
+    return settled or _faults_of(found["again"], truth["again"], (*_IN_LEDGER, *_ON_DISK))
+
+
+def _faults_of(found: Account, truth: Account, facts: Sequence[str]) -> list[Fault]:
     wrong: list[Fault] = []
     for name in sorted(found["collections"].keys() | truth["collections"].keys()):
         mine, right = (account["collections"].get(name) for account in (found, truth))
         if mine is None or right is None:
             wrong.append((DOUBLED if right is None else LOST, f"collection {name}"))
         else:
-            wrong += _faults_of_collection(mine, right)
+            wrong += _faults_of_collection(mine, right, facts)
     for what in ("jobs", "tasks", "beside"):
         if found[what] != truth[what]:
             wrong.append((MANUAL, f"{what}: {found[what]} instead of {truth[what]}"))
@@ -72,7 +87,7 @@ def faults(found: Account, truth: Account) -> list[Fault]:
     return wrong
 
 
-def _faults_of_collection(found: Account, truth: Account) -> Iterator[Fault]:
+def _faults_of_collection(found: Account, truth: Account, facts: Sequence[str]) -> Iterator[Fault]:
     mine, right = (Counter(map(tuple, account["rows"])) for account in (found, truth))
     yield from ((LOST, f"chunk {row}") for row in _some(right - mine))
     yield from ((DOUBLED, f"chunk {row}") for row in _some(mine - right))
@@ -82,7 +97,7 @@ def _faults_of_collection(found: Account, truth: Account) -> Iterator[Fault]:
     if found["states"] != truth["states"]:
         different = _some(dict(found["states"].items() - truth["states"].items()))
         yield MANUAL, f"documents: {different}, or missing"
-    for what in ("foreign", "quarantine", "numbers"):
+    for what in facts:
         if found[what] != truth[what]:
             yield MANUAL, f"{what}: {found[what]} instead of {truth[what]}"
 

@@ -5,10 +5,12 @@ import json
 import shutil
 import sqlite3
 from collections import Counter
+from collections.abc import Mapping
 from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from service.errors import TidestoneError
 from service.selftest.account import DOUBLED, MANUAL, Account, Fault, faults
 from service.selftest.blows import Blow
 from service.selftest.phases import Phase
@@ -24,7 +26,7 @@ class Ground:
     phase: Phase
     folder: Path
     passed: Counter[str]
-    truth: Account
+    truth: Mapping[str, Account]
 
 
 @dataclass(slots=True)
@@ -39,7 +41,7 @@ class Outcome:
     log: list[str] = field(default_factory=list)
 
 
-class SetUpFailed(Exception):
+class SetUpFailed(TidestoneError):
     """A phase does not even work without a blow; carries what was found."""
 
 
@@ -53,10 +55,10 @@ def prepare(victims: Victims, phase: Phase, folder: Path) -> Ground:
     _require(FINISHED, _do(victims, phase, origin, "spoil"), origin)
     _copy(origin, copy)
     _require(FINISHED, _do(victims, phase, copy, "act", f"record={copy / 'passed'}"), copy)
-    truth = _end(victims, phase, copy)
-    wrong = faults(truth, truth)
-    if wrong:
-        raise SetUpFailed(f"phase {phase.name}: {wrong}")
+    _require(FINISHED, _do(victims, phase, copy, "ending"), copy)
+    truth = _ending(phase, copy)
+    if wrong := faults(truth, truth):
+        raise SetUpFailed(f"Phase {phase.name} goes wrong without any blow: {wrong}")
     passed = Counter((copy / "passed").read_text().split())
     return Ground(phase, origin, passed, truth)
 
@@ -67,19 +69,16 @@ def deal(victims: Victims, ground: Ground, blow: Blow, folder: Path) -> Outcome:
     _copy(ground.folder, folder)
     try:
         _Fight(victims, ground.phase, folder, outcome).fight()
-        if not outcome.faults:
-            outcome.faults += faults(_end(victims, ground.phase, folder), ground.truth)
-    except _Stuck as error:
-        outcome.faults.append((MANUAL, str(error)))
+        ended = _do(victims, ground.phase, folder, "ending")
+        if ended == FINISHED:
+            outcome.faults += faults(_ending(ground.phase, folder), ground.truth)
+        else:
+            outcome.faults.append((MANUAL, f"start-up ended with {ended}"))
     finally:
         if outcome.faults:
             outcome.log = (folder / LOG).read_text(errors="replace").splitlines()[-_LOG_LINES:]
         shutil.rmtree(folder)
     return outcome
-
-
-class _Stuck(Exception):
-    """A process that should have done its work did not."""
 
 
 @dataclass
@@ -129,7 +128,7 @@ class _Fight:
 
     def _require_an_end(self, ended: Ended) -> None:
         if ended not in (FINISHED, IDLE):
-            raise _Stuck(f"a process ended otherwise than it should: {ended}")
+            self.outcome.faults.append((MANUAL, f"a process ended otherwise than it should: {ended}"))
 
     def _has_traces(self) -> bool:
         self._require_an_end(self.victims.run(self.folder, do="traces"))
@@ -141,18 +140,15 @@ def _do(victims: Victims, phase: Phase, folder: Path, part: str, arm: str = "") 
     return victims.run(folder, arm, f"{phase.name}.{part}", **phase.settings)
 
 
-def _end(victims: Victims, phase: Phase, folder: Path) -> Account:
-    """See everything through, and tell how it stands."""
-    for ended in (_do(victims, phase, folder, "settle"), victims.run(folder, do="account")):
-        if ended not in (FINISHED, IDLE):
-            raise _Stuck(f"start-up ended with {ended}")
-    account: Account = json.loads((folder / "account.json").read_text())
-    return account
+def _ending(phase: Phase, folder: Path) -> dict[str, Account]:
+    ending: dict[str, Account] = json.loads((folder / f"{phase.name}.ending.json").read_text())
+    return ending
 
 
 def _require(wanted: Ended, ended: Ended, folder: Path) -> None:
     if ended != wanted:
-        raise SetUpFailed(f"{ended} instead of {wanted}: {(folder / LOG).read_text(errors='replace')}")
+        log = (folder / LOG).read_text(errors="replace")
+        raise SetUpFailed(f"A phase cannot be set up: {ended} instead of {wanted}.\n{log}")
 
 
 def _copy(origin: Path, to: Path) -> None:

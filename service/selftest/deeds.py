@@ -37,9 +37,8 @@ def settle(world: World) -> None:
             time.sleep(0.05)
 
 
-def settle_and_look_again(world: World) -> None:
-    """Then ingest the library once more, which has not changed: a start-up, and nothing to do."""
-    settle(world)
+def look_again(world: World) -> None:
+    """Ingest the library once more, which has not changed: a start-up, and nothing to do."""
     if not _is_unfinished(world):
         world.jobs.create(world.order())
         take_up(world)

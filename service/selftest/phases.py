@@ -11,7 +11,7 @@ from typing import Any
 from service.core.upkeep import Kind
 from service.ledger import segments
 from service.ledger.collections import by_name
-from service.selftest.deeds import settle_and_look_again, take_up, tend
+from service.selftest.deeds import look_again, settle, take_up, tend
 from service.selftest.documents import SETTINGS, change, fill
 from service.selftest.world import OLD, World
 
@@ -35,7 +35,8 @@ class Phase:
     act: Deed = take_up
     crash: str = ""  # arms an act that dies of it after `prepare`: then the next one begins with a recovery
     spoil: Deed = _nothing  # after that crash: damage from outside
-    settle: Deed = settle_and_look_again  # in the end, undisturbed
+    settle: Deed = settle  # in the end, undisturbed; then all must be as in an uninterrupted run
+    again: Deed = look_again  # a last start-up, which removes what somebody frozen has left; then all files must be so too
     settings: Mapping[str, Any] = field(default_factory=lambda: SETTINGS)
 
 
@@ -97,9 +98,9 @@ def litter(world: World) -> None:
     flip(next(world.files / row.live["name"] for row in _live(world) if row.live))
 
 
-def flip_newest_vectors(world: World) -> None:
-    """A segment that is in use is damaged."""
-    flip(world.files / _live(world)[-1].faiss["name"])
+def flip_oldest_vectors(world: World) -> None:
+    """A segment that is in use, with documents that nobody has touched, is damaged."""
+    flip(world.files / _live(world)[0].faiss["name"])
 
 
 def flip(path: Path) -> None:
@@ -118,8 +119,8 @@ PHASES = (
     Phase("first", first),
     Phase("later", later),
     Phase("startup", half_done, crash="commit.synced=kill@2", spoil=litter),
-    Phase("damage", later, crash="publish.after=kill@2", spoil=flip_newest_vectors),
-    Phase("repair", to_be_repaired, act=tend, spoil=flip_newest_vectors),
+    Phase("damage", later, crash="publish.after=kill@2", spoil=flip_oldest_vectors),
+    Phase("repair", to_be_repaired, act=tend, spoil=flip_oldest_vectors),
     Phase("merge", crowded, settings={**SETTINGS, "max_live_segments": 3}),
     Phase(
         "compact", merged_outside, act=tend, settings={**SETTINGS, "max_live_segments": 64, "merged_rows": 96}

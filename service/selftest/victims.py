@@ -10,13 +10,14 @@ import sys
 import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import Any, NoReturn
 
 from service import failpoints
 from service.children import die_with_parent
-from service.selftest.account import account_of, traces_in
+from service.selftest.account import account_of, ending_of, traces_in
 from service.selftest.deeds import take_up
 from service.selftest.lagging_embedder import LaggingEmbedder
 from service.selftest.phases import NAMED
@@ -94,15 +95,13 @@ class Victims:
 
 
 def deed(name: str) -> Callable[[World], Any]:
-    """What a name stands for: "take_up", "account", "traces", or a phase's "<phase>.prepare" and the like."""
-    single: dict[str, Callable[[World], Any]] = {
-        "take_up": take_up,
-        "account": account_of,
-        "traces": traces_in,
-    }
+    """What a name stands for: "take_up", "traces", or a phase's: "<phase>.prepare", "<phase>.act", "<phase>.ending"."""
+    single: dict[str, Callable[[World], Any]] = {"take_up": take_up, "traces": traces_in}
     phase, _, part = name.partition(".")
     if not part:
         return single[name]
+    if part == "ending":
+        return partial(ending_of, NAMED[phase])
     found: Callable[[World], Any] = getattr(NAMED[phase], part)
     return found
 
