@@ -119,6 +119,7 @@ def open_tools(settings: Settings, ledger: Ledger) -> Iterator["Tools"]:
     """What a worker needs; its children end with the block. Raises as `find_model` does."""
     from service.embedders.pool import LlamaPool
     from service.engine.tools import Tools
+    from service.maintenance.reindex import TENURES
     from service.parsers.sandbox import Sandbox, SandboxSettings
     from service.sources.library import Library
     from service.sources.wanted import Wanted
@@ -161,6 +162,7 @@ def open_tools(settings: Settings, ledger: Ledger) -> Iterator["Tools"]:
             embedder,
             open_source,
             make_keeper(settings, ledger),
+            TENURES,
             embedder_restarts=lambda: embedder.restarts,
         )
     finally:

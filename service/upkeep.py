@@ -4,12 +4,12 @@ import typer
 
 from service.console import show
 from service.options import Collection, JsonFlag, Limit
-from service.session import load_settings, open_jobs
+from service.session import load_settings, open_jobs, working_settings
 
 
 def register(app: typer.Typer) -> None:
     """Add these commands to the command line."""
-    for command in (compact, repair, tasks):
+    for command in (compact, reindex, repair, tasks):
         app.command()(command)
 
 
@@ -38,6 +38,16 @@ def compact(collection: Collection = "default", json: JsonFlag = False) -> None:
         while (task := merger.merge_one(row, tended.stop)) is not None:
             done.append(tended.see_through(tended.orders.get(task.id)))
     show({"tasks": done}, show_tasks, json)
+
+
+def reindex(collection: Collection = "default", json: JsonFlag = False) -> None:
+    """Embed a collection anew with the configured model, from its stored texts; the same command again goes on."""
+    settings = working_settings()
+    from service import reindexing
+
+    done, code = reindexing.reindex(settings, collection, silent=json)
+    show(done, reindexing.show_reindexed, json)
+    raise typer.Exit(code)
 
 
 def tasks(limit: Limit = 20, json: JsonFlag = False) -> None:

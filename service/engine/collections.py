@@ -40,7 +40,8 @@ def check_space(stored: Space, offered: Space) -> None:
         differing = [name for name, value in asdict(stored).items() if asdict(offered)[name] != value]
         told = ", ".join(f"{n}: {asdict(stored)[n]!r} there, {asdict(offered)[n]!r} here" for n in differing)
         raise SpaceMismatch(
-            f"The collection was embedded in another space ({told}). Use the model it was made with "
+            f"The collection was embedded in another space ({told}). `tidestone reindex` (--collection names it) "
+            "embeds its stored texts with the model that is configured now; or use the model it was made with "
             "(embedding.model_path), or ingest into a new collection."
         )
 

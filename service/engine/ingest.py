@@ -46,8 +46,33 @@ class GaveUp(Exception):
     """Going on is pointless."""
 
 
+class Interruptible:
+    """Work under a lease that a wish, SIGTERM or an errand may stop."""
+
+    lease: Lease
+    stop: Event
+
+    @property
+    def has_to_stop(self) -> bool:
+        """Whether somebody wants this work to stop."""
+        return self.stop.is_set() or self.lease.wish != "running"
+
+    def check(self) -> None:
+        """Raise Interrupted or LeaseLost when this work must stop, or let an errand go first."""
+        self.check_wish()
+        if self.lease.errand:
+            raise Interrupted
+
+    def check_wish(self) -> None:
+        """Raise Interrupted or LeaseLost when this work must stop."""
+        if self.lease.lost:
+            raise LeaseLost("another worker holds the collection")
+        if self.has_to_stop:
+            raise Interrupted
+
+
 @dataclass
-class Ingest:
+class Ingest(Interruptible):
     """One tenure of one job."""
 
     tools: Tools
@@ -71,24 +96,6 @@ class Ingest:
         )
         self.restarts = dict(self.tools.embedder_restarts())
         self.watched: Future[Float32Vector] | None = None
-
-    @property
-    def has_to_stop(self) -> bool:
-        """Whether somebody wants this work to stop."""
-        return self.stop.is_set() or self.lease.wish != "running"
-
-    def check(self) -> None:
-        """Raise Interrupted or LeaseLost when this work must stop, or let an errand go first."""
-        self.check_wish()
-        if self.lease.errand:
-            raise Interrupted
-
-    def check_wish(self) -> None:
-        """Raise Interrupted or LeaseLost when this work must stop."""
-        if self.lease.lost:
-            raise LeaseLost("another worker holds the collection")
-        if self.has_to_stop:
-            raise Interrupted
 
     def work(self) -> None:
         """Settle every open item, removals last. Raises Interrupted, GaveUp, LeaseLost, TryAgain, Corrupt."""

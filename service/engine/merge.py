@@ -83,7 +83,7 @@ def _write(state: CollectionState, name: SegmentId, inputs: list[Segment]) -> Se
         segment_id=name.number,
         token=name.token,
         first_batch=inputs[0].first_batch,
-        last_batch=inputs[-1].last_batch,
+        last_batch=max(segment.last_batch for segment in inputs),
         rows=rows,
         live_rows=rows,
         faiss=files.vectors,

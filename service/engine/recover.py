@@ -24,7 +24,7 @@ from service.index.files import (
     verify,
 )
 from service.index.live import encode_live
-from service.ledger import documents, events, metrics, segments
+from service.ledger import documents, events, metrics, preparations, segments
 from service.ledger.database import Ledger
 
 FRESHLY_HASHED_BYTES = 64 << 20  # of the newest files, at every start; the rest at first use
@@ -40,6 +40,7 @@ def recover(ledger: Ledger, lease: Lease, state: CollectionState) -> list[Segmen
     """
     _prepare_folder(state)
     _refuse_a_newer_manifest(state)
+    _drop_what_nobody_goes_on_with(ledger, lease, state)
     _remove_orphans(ledger, lease, state)
     _restore_commit_records(ledger, lease, state)
     damaged = _damaged_segments(ledger, lease, state)
@@ -73,6 +74,17 @@ def _refuse_a_newer_manifest(state: CollectionState) -> None:
             f"{state.folder} is published at generation {published.generation}, but the ledger knows only "
             f"{state.generation}: an older ledger was put back. Restore the newer ledger, or use another data_dir."
         )
+
+
+def _drop_what_nobody_goes_on_with(ledger: Ledger, lease: Lease, state: CollectionState) -> None:
+    """Segments prepared by a job that was cancelled while nobody held it are orphans."""
+    with ledger.read() as c:
+        jobs = preparations.ended(c, state.id)
+    if jobs:
+        with ledger.write() as c:
+            lease.hold(c)
+            for job_id in jobs:
+                preparations.drop(c, state.id, job_id)
 
 
 def _remove_orphans(ledger: Ledger, lease: Lease, state: CollectionState) -> None:

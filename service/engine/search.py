@@ -13,7 +13,7 @@ from service.errors import BadRequest, Corrupt, TooLong
 from service.ledger import collections, segments
 from service.ledger.database import AnyRow, Ledger
 from service.ports import Embedder
-from service.reader import Collection, Damaged, Hit
+from service.reader import Collection, Damaged, Hit, Snapshot
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,12 +45,14 @@ class Search:
         """
         with self._ledger.read() as c:
             row = collections.by_name(c, name)
-        vector = self._vector(Space(**row.space), query)
         opened = self._collection(row) if row.published_generation else None
         answer = {"collection": name, "published_generation": row.published_generation}
         if opened is None:
+            self._vector(Space(**row.space), query)
             return {**answer, "generation": 0, "hits": []}
         snapshot = opened.snapshot()
+        # Not the ledger's word: what is published may still be in the space before a switch.
+        vector = self._vector(_space_of(snapshot), query)
         try:
             hits = snapshot.search(vector, query.k, query.where or None)
         except ValueError as error:
@@ -102,6 +104,10 @@ def _corrupt(settings: EngineSettings, row: AnyRow, error: Damaged | FileNotFoun
     if isinstance(error, Damaged):
         return Corrupt(error.path, error.expected, error.found)
     return Corrupt(settings.folder(row.name) / "manifest.json", "a published manifest", "no file")
+
+
+def _space_of(snapshot: Snapshot) -> Space:
+    return Space(**{name: value for name, value in snapshot.space.items() if name != "fingerprint"})
 
 
 def _shown(hit: Hit) -> dict[str, Any]:

@@ -1,13 +1,14 @@
 """See one job through under one lease: recovery, listing, work, outcome."""
 
 import time
+from contextlib import suppress
 from datetime import UTC, datetime
 from threading import Event
 
 from service.core.job import Fact, State
 from service.engine.collections import check_space
 from service.engine.holding import Holding
-from service.engine.ingest import GaveUp, Ingest, Interrupted
+from service.engine.ingest import GaveUp, Ingest, Interrupted, Interruptible
 from service.engine.lease import Lease
 from service.engine.listing import Listing, Terms
 from service.engine.merge import merge_if_needed
@@ -42,11 +43,15 @@ class Tenure:
             if self._job.state == State.CANCELLING:
                 self._settle(Fact.CHECKPOINTED)
                 return
-            check_space(self._state.space, self._tools.embedder.space)
+            self._check_model()
             while not self._work():
                 pass
         finally:
             self._state.close()
+
+    def _check_model(self) -> None:
+        """Raise SpaceMismatch where the collection's vectors mean something else."""
+        check_space(self._state.space, self._tools.embedder.space)
 
     def _recover(self) -> None:
         damaged = recover(self._tools.ledger, self._lease, self._state)
@@ -90,7 +95,8 @@ class Tenure:
             self._publish_for_certain(ingest)
         except Interrupted:
             ingest.save_what_is_embedded()
-            self._serve_errands(ingest)
+            with suppress(Interrupted):  # a wish has come meanwhile: it is obeyed below
+                self._serve_errands(ingest)
             return self._settle(Fact.CHECKPOINTED)
         except (TryAgain, GaveUp):
             ingest.drop_what_is_queued()
@@ -123,12 +129,12 @@ class Tenure:
         ingest.check_wish()
         self._serve_errands(ingest)
 
-    def _serve_errands(self, ingest: Ingest) -> None:
+    def _serve_errands(self, ingest: Interruptible) -> None:
         if self._lease.errand and not ingest.has_to_stop:
             self._tools.chores.serve(self._holding, ingest.check_wish)
             self._lease.errands_served()
 
-    def _publish_for_certain(self, ingest: Ingest) -> None:
+    def _publish_for_certain(self, ingest: Interruptible) -> None:
         """Success is recorded last: not before readers can see it."""
         said = False
         state = self._state

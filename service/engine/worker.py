@@ -123,7 +123,8 @@ class Worker:
             job = jobs.apply(c, job, Fact.LEASED, reason=None, **changes)
         lease.watch(job.id, lambda c: self.tools.chores.waiting(c, lease.collection_id))
         try:
-            Tenure(self.tools, self.stop, job, lease, goes_on).see_through()
+            tenure = self.tools.tenures.get(job.service, Tenure)
+            tenure(self.tools, self.stop, job, lease, goes_on).see_through()
         except LeaseLost:
             raise
         except TryAgain as error:

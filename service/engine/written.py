@@ -30,7 +30,7 @@ class Written:
 
     generation: int
     batch: int
-    kind: str  # ingest, merge, repair
+    kind: str  # ingest, merge, repair, reindex
     at: str  # ISO 8601, UTC
     started: float  # monotonic
     opened: list[Segment] = field(default_factory=list)

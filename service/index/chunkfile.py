@@ -35,13 +35,11 @@ class ChunkFile:
 
     def versions(self) -> list[VersionRecord]:
         """Every version that has a chunk here, in ascending order."""
-        found = self._database.execute(
-            "SELECT version, doc_id, key, title, metadata, content_sha256 FROM versions ORDER BY version"
-        )
-        return [
-            VersionRecord(version, doc_id, key, title, json.loads(metadata), sha256)
-            for version, doc_id, key, title, metadata, sha256 in found
-        ]
+        return self._versions("ORDER BY version")
+
+    def version(self, version: int) -> VersionRecord | None:
+        """One version, if it has a chunk here."""
+        return next(iter(self._versions("WHERE version = ?", version)), None)
 
     def rows_of_version(self, version: int) -> list[RowRecord]:
         """Where a version's chunks are in this segment, by ordinal; empty for a version that is not here."""
@@ -66,6 +64,28 @@ class ChunkFile:
         )
         return [TextRecord(version, start, _unpack(text)) for start, text in found]
 
+    def text_between(self, version: int, start: int, stop: int) -> list[tuple[int, str]]:
+        """(start, text) of the blocks that are here of characters [start, stop) of a version, ascending."""
+        found = self._database.execute(
+            "SELECT start, text FROM texts WHERE version = ? AND start > ? AND start < ? ORDER BY start",
+            (version, start - BLOCK_CHARACTERS, stop),
+        )
+        return [(begin, _unpack(text)) for begin, text in found]
+
+    def text_end(self, version: int) -> int:
+        """Where the last block that is here of a version's text stops; 0: there is none."""
+        found = self._database.execute("SELECT max(stop) FROM texts WHERE version = ?", (version,))
+        return int(found.fetchone()[0] or 0)
+
+    def _versions(self, which: str, *values: int) -> list[VersionRecord]:
+        found = self._database.execute(
+            f"SELECT version, doc_id, key, title, metadata, content_sha256 FROM versions {which}", values
+        )
+        return [
+            VersionRecord(version, doc_id, key, title, json.loads(metadata), sha256)
+            for version, doc_id, key, title, metadata, sha256 in found
+        ]
+
     def _rows(self, which: str, *values: int) -> list[RowRecord]:
         found = self._database.execute(
             f'SELECT "row", version, ordinal, start, stop, tokens, text_hash FROM chunks {which}', values
@@ -79,11 +99,7 @@ class ChunkFile:
         if found is None:
             raise KeyError(row)
         version, start, stop = found
-        parts = self._database.execute(
-            "SELECT start, text FROM texts WHERE version = ? AND start > ? AND start < ? ORDER BY start",
-            (version, start - BLOCK_CHARACTERS, stop),
-        )
-        return stitch([(begin, _unpack(text)) for begin, text in parts], start, stop)
+        return stitch(self.text_between(version, start, stop), start, stop)
 
 
 def _unpack(text: bytes) -> str:

@@ -35,7 +35,7 @@ class CommitRecord:
     generation: int
     token: int
     parent: Parent | None
-    kind: str  # ingest, merge, repair
+    kind: str  # ingest, merge, repair, reindex
     batch: int
     at: str  # ISO 8601, UTC
     job: str | None
@@ -46,6 +46,7 @@ class CommitRecord:
     segments_opened: Sequence[Json]
     segments_closed: Sequence[Json]
     live_files: Sequence[Json]
+    space: Json | None = None  # of every vector from this commit on, where it changes that
 
     @property
     def name(self) -> str:

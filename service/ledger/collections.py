@@ -7,7 +7,7 @@ from uuid import uuid4
 from sqlalchemy import Connection, insert, select, update
 
 from service.errors import NotFound
-from service.ledger import leases
+from service.ledger import leases, spaces
 from service.ledger.database import AnyRow, utc_now
 from service.ledger.schema import collections, sources
 
@@ -27,6 +27,7 @@ def create(
             created_at=utc_now(),
         )
     )
+    spaces.begin(c, collection_id, 0, space, weights)
     leases.read(c, collection_id)
     return by_name(c, name)
 

@@ -80,6 +80,33 @@ collections = Table(
     _now_text("created_at", nullable=False),
 )
 
+# Which space the vectors of a generation are in: that of the last row up to it.
+spaces = Table(
+    "spaces",
+    metadata,
+    _collection(),
+    Column("from_generation", BigInteger, primary_key=True),
+    Column("space", JSON, nullable=False),
+    Column("weights", String(20), nullable=False),
+    Column("job_id", String(40)),  # that made the switch
+)
+
+# Versions, visible when they were looked at, that a job has embedded (or begun to) in another space.
+prepared = Table(
+    "prepared",
+    metadata,
+    Column("job_id", String(40), primary_key=True),
+    Column("version_id", BigInteger, primary_key=True),
+    _count("position"),  # chunks of the version that are dealt with
+    _count("chunks"),  # rows that they have become
+    Column("done", Boolean, nullable=False),
+    Column("recut_id", BigInteger),  # the version that takes its place, where a chunk was too long
+    Column("reason", String(40)),  # why it cannot be embedded in that space
+    Column("detail", Text),
+    Column("first_segment", BigInteger),  # its rows are in segments with numbers from this one
+    Column("last_segment", BigInteger),  # to this one
+)
+
 leases = Table(
     "leases",
     metadata,
@@ -251,7 +278,7 @@ segments = Table(
     _collection(),
     Column("segment_id", BigInteger, primary_key=True),
     Column("token", BigInteger, nullable=False),
-    Column("state", String(12), nullable=False),  # reserved, committed
+    Column("state", String(12), nullable=False),  # reserved, prepared, committed
     Column("first_batch", BigInteger, nullable=False, server_default="0"),
     Column("last_batch", BigInteger, nullable=False, server_default="0"),
     _count("rows"),
@@ -260,6 +287,7 @@ segments = Table(
     Column("codes", JSON),  # derived from the vectors, for approximate search; null: there are none
     Column("suspect", Boolean, nullable=False, server_default=text("0")),
     _now_text("verified_at"),
+    Column("prepared_by", String(40)),  # the job in whose new space its vectors are
 )
 
 segment_spans = Table(

@@ -27,7 +27,7 @@ def reserve(c: Connection, collection_id: str, token: int) -> int:
 
 def never_committed(c: Connection, collection_id: str, token: int) -> Sequence[AnyRow]:
     """Numbers reserved for tokens below `token`, which are fenced now, that came to nothing."""
-    mine = (segments.c.collection_id == collection_id) & (segments.c.state != "committed")
+    mine = (segments.c.collection_id == collection_id) & (segments.c.state == "reserved")
     return c.execute(select(segments).where(mine, segments.c.token < token)).all()
 
 
@@ -160,8 +160,9 @@ def record_of(c: Connection, collection_id: str, generation: int) -> bytes:
 
 
 def known_files(c: Connection, collection_id: str) -> set[str]:
-    """Every file name that some generation of the collection uses."""
-    mine = (segments.c.collection_id == collection_id) & (segments.c.state == "committed")
+    """Every file name that some generation of the collection uses, or a coming one is to use."""
+    used = segments.c.state.in_(("prepared", "committed"))
+    mine = (segments.c.collection_id == collection_id) & used
     rows = c.execute(select(segments.c.faiss, segments.c.chunks).where(mine)).all()
     spans = c.execute(select(segment_spans.c.live).where(segment_spans.c.collection_id == collection_id))
     files = [file for row in rows for file in row] + list(spans.scalars())

@@ -135,7 +135,7 @@ def _placed(
         segment_id=name.number,
         token=name.token,
         first_batch=inputs[0].first_batch,
-        last_batch=inputs[-1].last_batch,
+        last_batch=max(segment.last_batch for segment in inputs),
         rows=made.rows,
         live_rows=int(alive.sum()),
         faiss=StoredFile(name.vectors, made.faiss.sha256, made.faiss.bytes),

@@ -135,12 +135,19 @@ class Keeper:
         return True
 
     def _cannot(self, collection_id: str, error: Exception) -> None:
-        """Nothing that waits can be done; what only repairs is not among it where the ladder was the obstacle."""
-        as_it_is = isinstance(error, Refused)
-        kinds = [kind for kind, duty in self.duties.items() if not (as_it_is and duty.as_it_is)]
+        """Nothing that waits can be done: refused for good, or put off where the condition may pass.
+
+        What only repairs is not refused where the ladder was the obstacle.
+        """
+        kinds = [
+            kind for kind, duty in self.duties.items() if not (isinstance(error, Refused) and duty.as_it_is)
+        ]
         with self.ledger.write() as c:
             while (due := tasks.next_open(c, collection_id, kinds)) is not None:
-                tasks.fail(c, due.id, code_of(error), str(error))
+                if isinstance(error, REFUSALS):
+                    tasks.fail(c, due.id, code_of(error), str(error))
+                else:
+                    tasks.put_back(c, due.id, RETRY_SECONDS, code_of(error), str(error))
 
     def _serve(self, holding: Holding, check: Callable[[], None], kinds: Collection[Kind]) -> bool:
         served = False
@@ -213,4 +220,4 @@ def code_of(error: Exception) -> str:
     """What programs call an error."""
     if isinstance(error, TryAgain):
         return error.reason
-    return re.sub(r"(?<!^)(?=[A-Z])", "_", type(error).__name__).lower()
+    return re.sub(r"(?<=[a-z])(?=[A-Z])", "_", type(error).__name__).lower()

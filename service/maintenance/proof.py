@@ -28,7 +28,9 @@ def former_vectors(holding: Holding, doc_ids: Sequence[int]) -> list[Vector]:
     sound: dict[int, bool] = {}
     for version in versions:
         for segment, rows in _rows_of(holding, version, sound):
-            found += list(read_rows(state.folder / segment.faiss["name"], state.space.dimensions, rows))
+            vectors = read_rows(state.folder / segment.faiss["name"], state.space.dimensions, rows)
+            # Another number of them: from before a switch to another model, of no use to ask with.
+            found += [vector for vector in vectors if len(vector) == state.space.dimensions]
             if len(found) >= MOST_ASKED:
                 return found[:MOST_ASKED]
     return found

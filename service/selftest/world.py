@@ -23,6 +23,7 @@ from service.maintenance.duties import DUTIES
 from service.maintenance.keeper import Keeper
 from service.maintenance.merger import Merger
 from service.maintenance.orders import Orders
+from service.maintenance.reindex import TENURES
 from service.maintenance.work import Duty
 from service.ports import Source
 from service.selftest.fake_embedder import FakeEmbedder
@@ -85,6 +86,7 @@ class World:
             self.embedder,
             self.open_source,
             self.keeper(dead_seconds),
+            TENURES,
         )
         return Worker(tools, worker_id, self.stop, Observer(dead_seconds))
 

@@ -41,6 +41,12 @@ class JobOrder(_Body):
         return self
 
 
+class ReindexOrder(_Body):
+    """Further wishes of who orders it."""
+
+    start_paused: bool = False
+
+
 class SearchQuery(_Body):
     """A text, or a vector of the collection's space; `where`: metadata values that a document must have."""
 

@@ -1,11 +1,14 @@
 """Tasks are done by whoever holds the collection: once, also after a crash, and beside a job between two commits."""
 
+import errno
 from collections.abc import Callable
 from concurrent.futures import Future
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from service.core.job import Verb
 from service.core.upkeep import Kind
 from service.engine.lease import Lease, Observer, Wanted
 from service.errors import BadRequest, Conflict, Refused, TryAgain
@@ -16,6 +19,7 @@ from service.maintenance.keeper import Keeper
 from service.maintenance.work import Duty, Work
 from service.ports import Float32Vector
 from service.selftest.fake_embedder import FakeEmbedder
+from tests.engine.holding import wait_until
 from tests.engine.world import World
 
 TEXTS = {f"{n}.txt": f"document number {n}\n\nits second part {n}" for n in range(7)}
@@ -167,6 +171,49 @@ def test_beside_a_job_a_task_is_done_between_two_commits(world: World) -> None:
     assert world.orders.get(late.task)["state"] == "done"
     assert len(generations) == 1
     assert world.contents() == world.expected()
+
+
+def test_a_pause_that_comes_while_a_task_is_done_is_obeyed_and_the_task_goes_on_later(world: World) -> None:
+    for name, text in TEXTS.items():
+        world.write(name, text)
+    job = world.jobs.create(world.order())
+
+    def pauses_at_first(work: Work) -> dict[str, Any]:
+        if work.task.attempts == 1:
+            world.jobs.ask(job["id"], Verb.PAUSE)
+            wait_until(lambda: work.holding.lease.wish != "running")
+            work.check()
+        return {}
+
+    seen = answering(world, pauses_at_first)
+    world.embedder = Late(world)
+    worker = world.worker()
+    assert isinstance(worker.tools.chores, Keeper)
+    worker.tools.chores.beside_a_job = [Kind.REPAIR]
+    assert worker.take_one()
+    assert world.jobs.get(job["id"])["state"] == "paused"
+    with world.job_row(job["id"]) as row:
+        assert row.losses == 0, "the pause was taken for an error"
+    assert world.tend({"id": world.embedder.task})["state"] == "done"
+    assert len(seen) == 2
+    assert world.resume(job["id"])["state"] == "succeeded"
+    assert world.contents() == world.expected()
+
+
+def test_a_folder_that_cannot_be_made_puts_a_task_off(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    filled(world)
+    task = world.orders.place("docs", Kind.REPAIR)
+
+    def full(path: Path) -> None:
+        raise OSError(errno.ENOSPC, "no space")
+
+    with monkeypatch.context() as broken:
+        broken.setattr(keeper, "make_folder", full)
+        put_off = world.tend(task)
+    assert (put_off["state"], put_off["error"]["code"]) == ("queued", "oserror")
+    with world.ledger.write() as c:
+        c.exec_driver_sql("UPDATE tasks SET not_before = NULL")
+    assert world.tend(task)["state"] == "done"
 
 
 def test_a_clock_that_was_set_back_does_not_make_a_task_wait_for_hours(world: World) -> None:
