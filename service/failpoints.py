@@ -43,6 +43,9 @@ POINTS = (
     "repair.before",
     "repair.queued",
     "repair.after",
+    "rollback.checked",
+    "rollback.spans",
+    "rollback.documents",
 )
 
 _SIGNALS = {"kill": signal.SIGKILL, "stop": signal.SIGSTOP}

@@ -23,7 +23,8 @@ sections <- bounds
 settings <- errors sections
 supervisor <- engine ledger core errors
 app <- core ports errors engine maintenance ledger index sources parsers embedders web settings sections supervisor
-cli selftest __main__ ingesting reindexing serving working follow session report options upkeep leaving tending <- everything
+cli selftest __main__ ingesting reindexing serving working follow session report options <- everything
+upkeep leaving turning tending <- everything
 """
 ROWS = [row.split("<-") for row in ROOMS.strip().splitlines()]
 MAY = {room: set(right.split()) for left, right in ROWS for room in left.split()}

@@ -7,6 +7,7 @@ class Kind(StrEnum):
     """What a task does to its collection."""
 
     REPAIR = "repair"  # take damaged segments out of use, bring files and ledger into agreement
+    ROLLBACK = "rollback"  # make a collection what it was at an earlier generation
     WITHDRAW = "withdraw"  # take a document out for good
     RESTORE_DOCUMENT = "restore_document"  # let a withdrawn document in again
     COMPACT = "compact"  # take in a large merge that was made outside the lease

@@ -1,6 +1,6 @@
 """Job rows, and the only function that moves one from state to state."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 from uuid import uuid4
 
@@ -95,12 +95,6 @@ def unfinished_of(c: Connection, collection_id: str, source_id: int) -> AnyRow |
     return c.execute(_wide.where(mine, jobs.c.state.in_(UNFINISHED))).first()
 
 
-def unfinished_in(c: Connection, collection_id: str) -> Sequence[AnyRow]:
-    """The unfinished jobs of a collection, oldest first."""
-    mine = (jobs.c.collection_id == collection_id) & jobs.c.state.in_(UNFINISHED)
-    return c.execute(_wide.where(mine).order_by(jobs.c.number)).all()
-
-
 def latest_of(c: Connection, collection_id: str, source_id: int) -> AnyRow | None:
     """The newest job of a collection and source, finished or not."""
     mine = (jobs.c.collection_id == collection_id) & (jobs.c.source_id == source_id)
@@ -124,6 +118,13 @@ def listing(
     if before is not None:
         query = query.where(jobs.c.number < before)
     return c.execute(query).all()
+
+
+def unfinished_in(c: Connection, collection_id: str, named: Collection[str] = ()) -> Sequence[AnyRow]:
+    """A collection's unfinished jobs, and its failed ones that are `named`, oldest first."""
+    failed = (jobs.c.state == State.FAILED) & jobs.c.id.in_(named)
+    mine = (jobs.c.collection_id == collection_id) & (jobs.c.state.in_(UNFINISHED) | failed)
+    return c.execute(_wide.where(mine).order_by(jobs.c.number)).all()
 
 
 def waiting(c: Connection) -> Sequence[AnyRow]:

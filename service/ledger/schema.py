@@ -314,7 +314,7 @@ checkpoints = Table(
     _collection(),
     Column("generation", BigInteger, primary_key=True),
     Column("batch", BigInteger, nullable=False),
-    Column("kind", String(10), nullable=False),  # ingest, merge, repair
+    Column("kind", String(10), nullable=False),  # ingest, merge, repair, rollback
     Column("job_id", String(40)),
     Column("file", String(100), nullable=False),
     Column("sha256", String(64), nullable=False),
@@ -392,6 +392,14 @@ names = Table(
     Column("name", String(100), primary_key=True),
     Column("generation", BigInteger, nullable=False),
     Column("token", BigInteger, nullable=False),
+)
+
+# Below a collection's `kept_from`, the generations that can still be gone back to.
+retained = Table(
+    "retained",
+    metadata,
+    Column("collection_id", String(32), primary_key=True),
+    Column("generation", BigInteger, primary_key=True),
 )
 
 garbage = Table(

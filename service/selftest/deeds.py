@@ -17,8 +17,7 @@ MOST_SECONDS = 60.0  # that work may have to wait for a passing condition before
 def take_up(world: World, dead_seconds: float = 0.0) -> bool:
     """Settle the job of a dead worker, resume it, and see it through as a new worker would; False: there is none."""
     sweep(world.ledger, Observer(dead_seconds), world.settings)
-    job = world.jobs.find(world.order())
-    if job is not None and job["can"]["resume"]:
+    for job in world.jobs.listing(state=State.INTERRUPTED)["jobs"]:
         with suppress(IllegalMove):  # somebody else was faster
             world.jobs.ask(job["id"], Verb.RESUME)
     return world.worker(_name(), dead_seconds).take_one()

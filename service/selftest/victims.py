@@ -17,8 +17,10 @@ from typing import Any, NoReturn
 
 from service import failpoints
 from service.children import die_with_parent
+from service.core.space import Space
 from service.selftest.account import account_of, ending_of, traces_in
 from service.selftest.deeds import take_up
+from service.selftest.fake_embedder import FAKE_SPACE
 from service.selftest.lagging_embedder import LaggingEmbedder
 from service.selftest.phases import NAMED
 from service.selftest.world import World
@@ -106,6 +108,12 @@ def deed(name: str) -> Callable[[World], Any]:
     return found
 
 
+def _space(deed: str) -> Space:
+    """Of the configured model; another one is configured after a phase is prepared, if at all."""
+    phase, _, part = deed.partition(".")
+    return NAMED[phase].space if part and part != "prepare" else FAKE_SPACE
+
+
 def _victim(task: dict[str, Any], parent: int) -> NoReturn:
     die_with_parent(parent, signal.SIGKILL)
     signal.alarm(MOST_SECONDS)
@@ -115,7 +123,7 @@ def _victim(task: dict[str, Any], parent: int) -> NoReturn:
     logging.basicConfig(level=logging.INFO, format=f"{os.getpid()} %(message)s")
     failpoints.arm(task["arm"])
     try:
-        world = World(folder, embedder=LaggingEmbedder())
+        world = World(folder, embedder=LaggingEmbedder(space=_space(task["do"])))
         world.configure(**task["settings"])
         did = deed(task["do"])(world)
         world.ledger.close()
