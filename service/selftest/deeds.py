@@ -30,6 +30,7 @@ def tend(world: World) -> bool:
 
 def settle(world: World) -> None:
     """See through what is unfinished, until nothing is, or for so long that it counts as stuck."""
+    tend(world)
     deadline = time.monotonic() + MOST_SECONDS
     while _is_unfinished(world) and time.monotonic() < deadline:
         if not tend(world) and not take_up(world):
