@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 
 ELSEWHERE = "config.toml is not in the current folder: TIDESTONE_CONFIG says where it is."
 BAKED_IN = Path("/opt/tidestone/models")  # where the container image has its model
+UNFINISHED_RESTORE = "restoring.json"  # see service/maintenance/put_back.py
 TOKENIZER = "service.embedders.tokens:Tokenizer"
 
 
@@ -66,6 +67,10 @@ def engine_settings(settings: Settings) -> EngineSettings:
 def open_ledger(settings: Settings, create: bool = True) -> Ledger:
     """The ledger with the newest schema. Raises BadRequest, and Refused: also without `create` and a ledger."""
     url = sqlite_url(settings.data_dir) if settings.ledger.url == "sqlite" else settings.ledger.url
+    if (settings.data_dir / UNFINISHED_RESTORE).exists():
+        raise Refused(
+            f"A restore into {settings.data_dir} has not come to its end: run the same command again."
+        )
     if create:
         _make_data_dir(settings.data_dir)
     elif settings.ledger.url == "sqlite" and not (settings.data_dir / "tidestone.db").exists():

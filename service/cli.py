@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 
 import typer
 
-from service import leaving, turning, upkeep
+from service import leaving, safekeeping, turning, upkeep
 from service.console import say, show, show_facts
 from service.errors import BadRequest, TidestoneError
 from service.options import (
@@ -39,6 +39,7 @@ app.add_typer(models, name="model")
 upkeep.register(app)
 selftest.register(app)
 leaving.register(app)
+safekeeping.register(app)
 turning.register(app)
 
 

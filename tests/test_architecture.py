@@ -24,7 +24,7 @@ settings <- errors sections
 supervisor <- engine ledger core errors
 app <- core ports errors engine maintenance ledger index sources parsers embedders web settings sections supervisor
 cli selftest __main__ ingesting reindexing serving working follow session report options <- everything
-upkeep leaving turning tending <- everything
+upkeep leaving safekeeping turning tending <- everything
 """
 ROWS = [row.split("<-") for row in ROOMS.strip().splitlines()]
 MAY = {room: set(right.split()) for left, right in ROWS for room in left.split()}

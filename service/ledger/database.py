@@ -85,6 +85,11 @@ class Ledger:
             )
 
     @property
+    def file(self) -> Path | None:
+        """The embedded ledger's file; None for a server's."""
+        return self._file
+
+    @property
     def engine(self) -> Engine:
         """For migrations."""
         return self._engine

@@ -78,6 +78,12 @@ def to_be_withdrawn(world: World) -> None:
         departures.withdraw(world.orders, "docs", {"key": key})
 
 
+def to_be_deleted(world: World) -> None:
+    """The collection is to go; a last look at its library then makes another of its name."""
+    full(world)
+    departures.drop(world.orders, "docs")
+
+
 def for_another_model(world: World) -> None:
     """The configured model is another one, and a job is to move the collection into its space."""
     full(world)
