@@ -44,7 +44,7 @@ def test_the_two_runs_pass_every_point_and_meet_what_can_happen(
     world.ledger.close()
     assert {"ingest", "merge"} <= {record.kind for record in records}
     streamed = Counter(said["version"] for record in records for said in record.versions_added)
-    assert max(streamed.values()) > 2
+    assert max(streamed.values()) > 1
 
 
 @pytest.mark.parametrize(("point", "passing"), PASSINGS)
