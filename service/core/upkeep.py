@@ -10,6 +10,7 @@ class Kind(StrEnum):
     ROLLBACK = "rollback"  # make a collection what it was at an earlier generation
     WITHDRAW = "withdraw"  # take a document out for good
     RESTORE_DOCUMENT = "restore_document"  # let a withdrawn document in again
+    TIDY = "tidy"  # remove what a cancelled job had prepared
     DROP = "drop"  # delete the whole collection
     COMPACT = "compact"  # take in a large merge that was made outside the lease
 

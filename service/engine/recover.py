@@ -54,6 +54,9 @@ def _prepare_folder(state: CollectionState) -> None:
     claim_folder(state.folder, state.id, state.store_id, _is_ours(state))
     for name in ("segments", "commits", "quarantine"):
         make_folder(state.folder / name)
+    # What is found may be there for now only: its maker may have been killed before it was synced.
+    for folder in (state.folder, state.folder.parent, state.folder.parent.parent):
+        sync_folder(folder)
 
 
 def _is_ours(state: CollectionState) -> bool:

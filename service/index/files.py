@@ -4,7 +4,7 @@ import errno
 import hashlib
 import os
 from collections.abc import Callable, Iterable
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -37,6 +37,18 @@ def make_folder(path: Path) -> None:
         reach("folder.made")
         path.chmod(0o755)
         sync_folder(path.parent)
+
+
+def make_data_folder(path: Path) -> None:
+    """Create a folder and those above it, durably; fine if it exists.
+
+    Its own name is synced in any case: whoever made it may have been killed, or may not have cared.
+    """
+    missing = [folder for folder in path.parents if not folder.is_dir()]
+    path.mkdir(parents=True, exist_ok=True)
+    for folder in (path, *missing):
+        with suppress(PermissionError):  # a folder that existed, above which we may only pass
+            sync(folder.parent)
 
 
 def write_new(root: Path, name: str, data: Data, kind: Kind = "file") -> StoredFile:
@@ -90,12 +102,17 @@ def _write(descriptor: int, parts: Iterable[Data]) -> tuple[str, int]:
 def sync_folder(path: Path) -> None:
     """Make the names in a folder durable."""
     reach("folder.unsynced")
-    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    sync(path)
+    reach("folder.synced")
+
+
+def sync(path: Path) -> None:
+    """Make a file's bytes, or a folder's names, durable, whoever has written them."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     try:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
-    reach("folder.synced")
 
 
 def replace(root: Path, name: str, data: Data, check: Callable[[], None] = lambda: None) -> StoredFile:

@@ -16,6 +16,7 @@ from service.engine.tools import Tools
 from service.engine.verify import verify_collection
 from service.engine.worker import Worker
 from service.index import merge_child
+from service.index.files import make_data_folder
 from service.ledger.database import Ledger, sqlite_url, store_identity
 from service.ledger.migrate import migrate
 from service.ledger.revision import is_current
@@ -50,7 +51,7 @@ class World:
         self.library = self.folder / "library"
         self.library.mkdir(exist_ok=True)
         data = self.folder / "data"
-        data.mkdir(exist_ok=True)
+        make_data_folder(data)
         self.settings = EngineSettings(data, batch_size=3, min_free_bytes=0)
         self.ledger = Ledger.open(sqlite_url(data))
         if not is_current(self.ledger):

@@ -29,7 +29,7 @@ class Story:
 
 def first_run(folder: Path) -> Story:
     """An empty collection, and a job for a library of small, large and record files."""
-    world = _library(folder)
+    world = library(folder)
     world.jobs.create(world.order())
     world.ledger.close()
     return Story(folder)
@@ -37,13 +37,21 @@ def first_run(folder: Path) -> Story:
 
 def later_run(folder: Path) -> Story:
     """A collection, and a job that finds files added, changed, moved and removed, and records of each kind."""
-    world = _library(folder)
+    world = library(folder)
     world.configure(**SETTINGS)
     assert world.run()["state"] == "succeeded"
     change(world)
     world.jobs.create(world.order())
     world.ledger.close()
     return Story(folder)
+
+
+def library(folder: Path) -> World:
+    """Small, large and record files, and no collection."""
+    folder.mkdir(exist_ok=True)
+    world = World(folder)
+    fill(world)
+    return world
 
 
 def check_that_nothing_is_lost_or_doubled(folder: Path) -> None:
@@ -65,13 +73,6 @@ def dump(world: World) -> set[tuple[str, str]]:
     with world.ledger.read() as c:
         names = c.exec_driver_sql("SELECT name FROM sqlite_master WHERE type = 'table'").scalars().all()
         return {(name, repr(row)) for name in names for row in c.exec_driver_sql(f"SELECT * FROM {name}")}
-
-
-def _library(folder: Path) -> World:
-    folder.mkdir()
-    world = World(folder)
-    fill(world)
-    return world
 
 
 def _check_files(world: World) -> None:
