@@ -10,7 +10,9 @@ from uuid import uuid4
 from sqlalchemy import Connection, Engine, create_engine, event, insert, select
 from sqlalchemy.engine import Row
 
+from service import failpoints
 from service.errors import Refused, TryAgain
+from service.failpoints import reach
 from service.ledger.reserve import Reserve
 from service.ledger.schema import store
 from service.ledger.translate import translated
@@ -44,6 +46,8 @@ class Ledger:
         engine = create_engine(url)
         if engine.dialect.name == "sqlite":
             _prepare_sqlite(engine)
+        if failpoints.is_armed():
+            _pass_a_point_around_statements(engine)
         return cls(url, engine)
 
     @contextmanager
@@ -63,6 +67,8 @@ class Ledger:
         writing = self._engine.execution_options(writes=True)
         with translated(), writing.begin() as connection:
             yield connection
+            reach("transaction.before")
+        reach("transaction.after")
 
     def insist(self, act: Callable[[Connection], T]) -> T:
         """A write transaction for what must be possible on a full disk: the reserve is given up for it."""
@@ -145,3 +151,12 @@ def _prepare_sqlite(engine: Engine) -> None:
     def _begin(connection: Connection) -> None:
         writes = connection.get_execution_options().get("writes", False)
         connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
+
+
+def _pass_a_point_around_statements(engine: Engine) -> None:
+    for when in ("before", "after"):
+
+        @event.listens_for(engine, f"{when}_cursor_execute")
+        def _reach(connection, *_, point=f"statement.{when}"):  # type: ignore[no-untyped-def]
+            if connection.get_execution_options().get("writes", False):
+                reach(point)
