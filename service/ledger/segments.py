@@ -41,7 +41,7 @@ def commit(c: Connection, collection_id: str, segment_id: int, **values: Any) ->
 def suspect(c: Connection, collection_id: str, name: str) -> None:
     """A file was found damaged: the next holder of the lease looks into it first."""
     for row in live(c, collection_id):
-        if name in {file["name"] for file in (row.faiss, row.chunks, row.live) if file}:
+        if name in {file["name"] for file in (row.faiss, row.chunks, row.live, row.codes) if file}:
             change(c, collection_id, row.segment_id, suspect=True)
 
 
@@ -214,7 +214,7 @@ def known_files(c: Connection, collection_id: str) -> set[str]:
     """Every file name that some generation of the collection uses, or a coming one is to use."""
     used = segments.c.state.in_(("prepared", "committed"))
     mine = (segments.c.collection_id == collection_id) & used
-    rows = c.execute(select(segments.c.faiss, segments.c.chunks).where(mine)).all()
+    rows = c.execute(select(segments.c.faiss, segments.c.chunks, segments.c.codes).where(mine)).all()
     spans = c.execute(select(segment_spans.c.live).where(segment_spans.c.collection_id == collection_id))
     files = [file for row in rows for file in row] + list(spans.scalars())
     return {file["name"] for file in files if file}
