@@ -201,3 +201,11 @@ def test_the_same_vectors_make_the_same_codes(pair: Pair) -> None:
         approximate.build(
             pair.root, StoredFile("segments/none", "", 0), "segments/x", pair.metric, DIMENSIONS
         )
+
+
+@pytest.mark.parametrize(("chosen", "by_codes"), [(50, False), (79, False), (81, True)])
+def test_below_two_percent_of_the_rows_all_are_compared(pair: Pair, chosen: int, by_codes: bool) -> None:
+    mask = np.zeros(ROWS, np.bool_)
+    mask[:chosen] = True
+    for segment in pair.open().snapshot().segments.values():
+        assert segment.proposes(10, np.packbits(mask, bitorder="little")) == by_codes
