@@ -18,7 +18,9 @@ from service.engine.jobs import Jobs
 from service.engine.once import Once
 from service.engine.settings import EngineSettings
 from service.errors import BadRequest, Refused, TidestoneError
+from service.index.files import make_data_folder
 from service.ledger.database import AnyRow, Ledger, sqlite_url, store_identity
+from service.ledger.filesystem import require_safe
 from service.ledger.revision import is_current
 from service.sections import AUTO
 from service.settings import Settings
@@ -77,6 +79,8 @@ def open_ledger(settings: Settings, create: bool = True) -> Ledger:
         raise Refused(
             f"There is no ledger in {settings.data_dir}: nothing is ingested there yet, or {ELSEWHERE}"
         )
+    if settings.ledger.url == "sqlite":
+        require_safe(settings.data_dir)
     try:
         ledger = Ledger.open(url)
     except (ArgumentError, NoSuchModuleError, ImportError) as error:
@@ -246,7 +250,7 @@ def _default_model(settings: Settings) -> tuple[Path, str]:
 
 def _make_data_dir(folder: Path) -> None:
     try:
-        folder.mkdir(parents=True, exist_ok=True)
+        make_data_folder(folder)
     except OSError as error:
         raise Refused(f"{folder} cannot be made: {error.strerror}. Choose another data_dir.") from error
     if not os.access(folder, os.W_OK | os.X_OK):
