@@ -11,6 +11,7 @@ from service.maintenance.generations import Generations, Turn
 from service.maintenance.reindex_order import Reindexing
 from service.selftest.documents import change, fill
 from service.selftest.fake_embedder import OTHER_SPACE, FakeEmbedder
+from service.selftest.keeping import back_up_once
 from service.selftest.world import OLD, World
 
 
@@ -78,6 +79,20 @@ def to_be_withdrawn(world: World) -> None:
         departures.withdraw(world.orders, "docs", {"key": key})
 
 
+def to_be_purged(world: World) -> None:
+    """A document of which there are two versions is to be taken out of every generation."""
+    full(world)
+    change(world)
+    world.run()
+    departures.withdraw(world.orders, "docs", {"key": "library/large.txt"}, purge=True)
+
+
+def backed_up(world: World) -> None:
+    """A collection with a job that is half done by nobody, and a backup of it."""
+    later(world)
+    back_up_once(world)
+
+
 def to_be_deleted(world: World) -> None:
     """The collection is to go; a last look at its library then makes another of its name."""
     full(world)
@@ -92,11 +107,13 @@ def for_another_model(world: World) -> None:
 
 
 def litter(world: World) -> None:
-    """Whatever else a start-up mends: a lost commit record, a damaged live file and manifest, a stranger's file."""
+    """Whatever else a start-up mends: a lost commit record, damaged live files and manifest, a stranger's file."""
     (world.files / "segments" / "stranger.faiss").write_bytes(b"unknown")
     (world.files / "manifest.json").write_bytes(b"{}")
     sorted((world.files / "commits").iterdir())[1].unlink()
-    flip(next(world.files / row.live["name"] for row in _live(world) if row.live))
+    for row in _live(world):
+        if row.live:
+            flip(world.files / row.live["name"])
 
 
 def flip_oldest_vectors(world: World) -> None:
