@@ -10,6 +10,7 @@ class Kind(StrEnum):
     ROLLBACK = "rollback"  # make a collection what it was at an earlier generation
     WITHDRAW = "withdraw"  # take a document out for good
     RESTORE_DOCUMENT = "restore_document"  # let a withdrawn document in again
+    COLLECT = "collect"  # remove what no kept generation needs
     COMPACT = "compact"  # take in a large merge that was made outside the lease
 
 
@@ -25,4 +26,4 @@ class TaskState(StrEnum):
 OPEN = (TaskState.QUEUED, TaskState.RUNNING)
 
 # Done by the lease's holder between two commits of a job. The others wait until no job holds the collection.
-BESIDE_A_JOB: frozenset[Kind] = frozenset({Kind.COMPACT, Kind.WITHDRAW, Kind.RESTORE_DOCUMENT})
+BESIDE_A_JOB: frozenset[Kind] = frozenset({Kind.COLLECT, Kind.COMPACT, Kind.WITHDRAW, Kind.RESTORE_DOCUMENT})

@@ -3,10 +3,11 @@
 from collections.abc import Mapping
 
 from service.core.upkeep import Kind
-from service.maintenance import compact, repair, restore_document, rollback, withdraw
+from service.maintenance import collect, compact, repair, restore_document, rollback, withdraw
 from service.maintenance.work import Duty
 
 DUTIES: Mapping[Kind, Duty] = {
+    Kind.COLLECT: Duty(collect.run),
     Kind.COMPACT: Duty(compact.run),
     Kind.REPAIR: Duty(repair.run, as_it_is=True),
     Kind.RESTORE_DOCUMENT: Duty(restore_document.run),
