@@ -11,6 +11,7 @@ class Kind(StrEnum):
     WITHDRAW = "withdraw"  # take a document out for good
     RESTORE_DOCUMENT = "restore_document"  # let a withdrawn document in again
     COLLECT = "collect"  # remove what no kept generation needs
+    DROP = "drop"  # delete the whole collection
     COMPACT = "compact"  # take in a large merge that was made outside the lease
 
 

@@ -10,7 +10,7 @@ from threading import Event, Lock, Thread
 
 from sqlalchemy import Connection
 
-from service.errors import LeaseLost, TryAgain
+from service.errors import LeaseLost, NotFound, TryAgain
 from service.ledger import jobs, leases, workers
 from service.ledger.database import AnyRow, Ledger
 
@@ -143,7 +143,8 @@ class Lease:
                     next_beat = time.monotonic() + BEAT_SECONDS
             except TryAgain:
                 continue  # a busy or full ledger: the next round may find it better
-            except LeaseLost:
+            except (LeaseLost, NotFound):  # not found: the collection was deleted
+                self.lost = True
                 return
 
     def _beat(self) -> None:

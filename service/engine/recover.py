@@ -107,6 +107,8 @@ def _remove_or_put_aside(
 ) -> None:
     path = state.folder / name
     match = _NAME.fullmatch(name)
+    if match is not None and int(match[3]) > token:
+        return  # of a successor, or of a new collection of this name: we were frozen, and it is not ours to judge
     if match is not None and _is_orphan(match, name, ours, state.generation, token):
         path.unlink()
         return

@@ -9,7 +9,7 @@ from service.core.job import Fact, State
 from service.engine.lease import BEAT_SECONDS, Observer
 from service.engine.settings import EngineSettings
 from service.engine.waiting import explain
-from service.errors import TryAgain
+from service.errors import NotFound, TryAgain
 from service.ledger import jobs, leases
 from service.ledger.database import AnyRow, Ledger
 
@@ -71,7 +71,7 @@ def _settle_if_dead(
             message = "its worker is gone; resume to go on from the last checkpoint"
             _interrupt(c, jobs.get(c, job.id), "worker_gone", message)
             return True
-    except TryAgain:
+    except (TryAgain, NotFound):  # not found: its collection was deleted just now
         return False
 
 

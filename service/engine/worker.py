@@ -2,6 +2,7 @@
 
 import logging
 import time
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from threading import Event
@@ -11,7 +12,7 @@ from service.engine.ingest import GaveUp
 from service.engine.lease import Lease, Observer, Wanted
 from service.engine.tenure import Tenure
 from service.engine.tools import Tools
-from service.errors import BadRequest, Corrupt, LeaseLost, Refused, TryAgain
+from service.errors import BadRequest, Corrupt, LeaseLost, NotFound, Refused, TryAgain
 from service.index.files import make_folder
 from service.ledger import events, items, jobs, metrics, segments, workers
 from service.ledger.database import AnyRow, utc_now
@@ -86,6 +87,8 @@ class Worker:
         except OSError as error:
             self._note_waiting(job, "not_writable", f"{error}: make data_dir writable for this user")
             return False
+        except NotFound:  # its collection was deleted just now
+            return False
         if lease is None:
             return False  # whoever sweeps says so
         try:
@@ -106,7 +109,7 @@ class Worker:
     def _note_waiting(self, job: AnyRow, code: str, message: str) -> None:
         if (job.reason or {}).get("code") == code:
             return
-        with self.tools.ledger.write() as c:
+        with suppress(NotFound), self.tools.ledger.write() as c:
             if jobs.get(c, job.id).state == State.QUEUED:  # not one that another worker has just taken
                 jobs.note(c, job.id, "waiting", reason={"code": code, "message": message})
 

@@ -44,6 +44,15 @@ def problem_of(root: Path, collection_id: str, store_id: str) -> str:
     return (found is not None and _foreign(root, found)) or f"{path} is missing or damaged."
 
 
+def problem_in(root: Path, data: bytes, collection_id: str, store_id: str) -> str:
+    """What is wrong with these bytes of the file; "" where they, or what a crash has left of them, are this
+    collection's."""
+    mine = _encoded(collection_id, store_id)
+    if mine.startswith(data):
+        return ""
+    return _foreign(root, data) or f"{root / NAME} is damaged: move the folder away."
+
+
 def _encoded(collection_id: str, store_id: str) -> bytes:
     return seal({"collection_id": collection_id, "store_id": store_id, "format": FORMAT})
 

@@ -3,7 +3,7 @@
 import errno
 import hashlib
 import os
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -96,14 +96,16 @@ def sync_folder(path: Path) -> None:
     reach("folder.synced")
 
 
-def replace(root: Path, name: str, data: Data) -> StoredFile:
+def replace(root: Path, name: str, data: Data, check: Callable[[], None] = lambda: None) -> StoredFile:
     """Replace `root/name` in one step, durably; for the manifest only, under the folder lock.
 
-    A temporary file that a crash left behind is overwritten: the lock says that nobody is writing it.
+    A temporary file that a crash left behind is overwritten: the lock says that nobody is writing it. `check` is called
+    last, and raises when that lock does not count any more.
     """
     temporary = f"{name}.tmp"
     (root / temporary).unlink(missing_ok=True)
     stored = write_new(root, temporary, data, "manifest")
+    check()
     os.replace(root / temporary, root / name)
     reach("manifest.replaced")
     sync_folder(root)

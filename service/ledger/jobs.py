@@ -41,6 +41,7 @@ COUNTERS = (
 _wide = select(
     jobs,
     collections.c.name.label("collection"),
+    collections.c.state.label("collection_state"),
     collections.c.generation,
     collections.c.next_doc_id,
     sources.c.type,
@@ -148,6 +149,7 @@ def ask(c: Connection, job_id: str, verb: Verb) -> AnyRow:
     possible, other = allowed(c, row)
     if verb not in possible:
         because = f" while job {other.id} of the same source is {other.state}" if other is not None else ""
+        because = because if row.collection_state == "active" else " while its collection is being deleted"
         raise IllegalMove(verb.value, state.value, possible, because=because)
     changes: dict[str, Any] = {"desired_state": WISHES[verb], "wished_at": utc_now(), "reason": None}
     if verb in (Verb.RESUME, Verb.RETRY):
@@ -164,6 +166,8 @@ def ask(c: Connection, job_id: str, verb: Verb) -> AnyRow:
 def allowed(c: Connection, row: AnyRow) -> tuple[list[str], AnyRow | None]:
     """(The verbs that would change something now, the job that keeps a finished one from coming back)."""
     verbs = allowed_verbs(State(row.state))
+    if row.collection_state != "active":
+        return [verb for verb in verbs if verb == Verb.CANCEL], None
     comes_back = [verb for verb in verbs if move(State(row.state), Verb(verb)) in UNFINISHED]
     if State(row.state) not in FINISHED or not comes_back:
         return verbs, None

@@ -1,14 +1,15 @@
-"""Order that a document leaves its collection, or comes back; loads nothing heavy, so that the API may."""
+"""Order that a document, or a whole collection, leaves or comes back; loads nothing heavy, so that the API may."""
 
 from collections.abc import Mapping
 from typing import Any
 
 from sqlalchemy import Connection
 
+from service.core.job import Verb
 from service.core.keys import file_of
 from service.core.upkeep import Kind
 from service.errors import Conflict, NotFound
-from service.ledger import collections, documents, tasks
+from service.ledger import collections, documents, jobs, tasks
 from service.ledger.database import AnyRow
 from service.maintenance.orders import Orders, view
 
@@ -35,6 +36,21 @@ def restore(orders: Orders, collection: str, which: Which) -> dict[str, Any]:
                 f"{document.key!r} cannot come back while its file is withdrawn: restore {file.key!r}."
             )
         return view(tasks.create(c, row, Kind.RESTORE_DOCUMENT, {"key": document.key}))
+
+
+def drop(orders: Orders, name: str) -> dict[str, Any]:
+    """Order that a collection is deleted, and cancel its jobs; the task. Irrevocable from here on. Raises NotFound."""
+    with orders.ledger.write() as c:
+        row = collections.by_name(c, name)
+        ordered = tasks.ordered(c, row.id, Kind.DROP)
+        if ordered is not None:
+            return view(ordered)
+        for job in jobs.unfinished_in(c, row.id):
+            if Verb.CANCEL in jobs.allowed(c, job)[0]:
+                jobs.ask(c, job.id, Verb.CANCEL)
+        tasks.fail_all(c, row.id, "deleted", "the collection is being deleted")
+        collections.change(c, row.id, state="deleting")
+        return view(tasks.create(c, row, Kind.DROP, {}))
 
 
 def _document(c: Connection, collection: AnyRow, which: Which) -> AnyRow:

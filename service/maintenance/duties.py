@@ -3,12 +3,13 @@
 from collections.abc import Mapping
 
 from service.core.upkeep import Kind
-from service.maintenance import collect, compact, repair, restore_document, rollback, withdraw
+from service.maintenance import collect, compact, drop, repair, restore_document, rollback, withdraw
 from service.maintenance.work import Duty
 
 DUTIES: Mapping[Kind, Duty] = {
     Kind.COLLECT: Duty(collect.run),
     Kind.COMPACT: Duty(compact.run),
+    Kind.DROP: Duty(drop.run, as_it_is=True),
     Kind.REPAIR: Duty(repair.run, as_it_is=True),
     Kind.RESTORE_DOCUMENT: Duty(restore_document.run),
     Kind.ROLLBACK: Duty(rollback.run),

@@ -31,7 +31,7 @@ from service.errors import (
 from service.index.files import make_folder
 from service.ledger import collections, metrics, segments, tasks
 from service.ledger.database import AnyRow, Ledger, store_identity
-from service.maintenance.work import Duty, Result, Work
+from service.maintenance.work import Dropped, Duty, Result, Work
 
 REFUSALS = (BadRequest, Conflict, NotFound, Refused)
 MOST_ATTEMPTS = 5  # of a task that keeps ending in a way nobody expected
@@ -82,6 +82,9 @@ class Keeper:
             return self._under(lease, stop)
         except LeaseLost:
             log.warning("lost the lease of %s; dropping its maintenance", collection_id)
+            return True
+        except Dropped:
+            log.info("collection %s is deleted", collection_id)
             return True
         except (Interrupted, Corrupt):
             return True
@@ -169,6 +172,8 @@ class Keeper:
         task, lease = work.task, work.holding.lease
         try:
             result = self.duties[Kind(task.kind)].run(work)
+        except Dropped:
+            raise
         except REFUSALS as error:
             self._fail(lease, task, error, str(error))
         except (LeaseLost, Interrupted):

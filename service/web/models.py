@@ -184,6 +184,7 @@ class CheckpointPage(_Answer):
 class Collection(_Answer):
     name: str
     id: str
+    state: Literal["active", "deleting"]
     generation: int
     published_generation: int
     documents: int
