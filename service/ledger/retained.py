@@ -86,7 +86,7 @@ def drop_spans(c: Connection, collection_id: str) -> list[str]:
     c.execute(delete(versions).where(mine, no_span))
     left = c.execute(select(segment_spans.c.live).where(segment_spans.c.collection_id == collection_id))
     named = {file["name"] for file in left.scalars() if file}
-    return [file["name"] for file in lives if file and file["name"] not in named]
+    return sorted({file["name"] for file in lives if file} - named)
 
 
 def _unneeded(spans: Table, collection_id: str) -> ColumnElement[bool]:
