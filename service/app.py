@@ -18,6 +18,7 @@ from service.engine.jobs import Jobs
 from service.engine.once import Once
 from service.engine.settings import EngineSettings
 from service.errors import BadRequest, Refused, TidestoneError
+from service.index.files import make_data_folder
 from service.ledger.database import AnyRow, Ledger, sqlite_url, store_identity
 from service.ledger.revision import is_current
 from service.sections import AUTO
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
 
 ELSEWHERE = "config.toml is not in the current folder: TIDESTONE_CONFIG says where it is."
 BAKED_IN = Path("/opt/tidestone/models")  # where the container image has its model
+UNFINISHED_RESTORE = "restoring.json"  # see service/maintenance/put_back.py
 TOKENIZER = "service.embedders.tokens:Tokenizer"
 
 
@@ -70,6 +72,10 @@ def engine_settings(settings: Settings) -> EngineSettings:
 def open_ledger(settings: Settings, create: bool = True) -> Ledger:
     """The ledger with the newest schema. Raises BadRequest, and Refused: also without `create` and a ledger."""
     url = sqlite_url(settings.data_dir) if settings.ledger.url == "sqlite" else settings.ledger.url
+    if (settings.data_dir / UNFINISHED_RESTORE).exists():
+        raise Refused(
+            f"A restore into {settings.data_dir} has not come to its end: run the same command again."
+        )
     if create:
         _make_data_dir(settings.data_dir)
     elif settings.ledger.url == "sqlite" and not (settings.data_dir / "tidestone.db").exists():
@@ -252,7 +258,7 @@ def _default_model(settings: Settings) -> tuple[Path, str]:
 
 def _make_data_dir(folder: Path) -> None:
     try:
-        folder.mkdir(parents=True, exist_ok=True)
+        make_data_folder(folder)
     except OSError as error:
         raise Refused(f"{folder} cannot be made: {error.strerror}. Choose another data_dir.") from error
     if not os.access(folder, os.W_OK | os.X_OK):

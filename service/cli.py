@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 
 import typer
 
-from service import leaving, turning, upkeep
+from service import leaving, safekeeping, turning, upkeep
 from service.console import say, show, show_facts
 from service.errors import BadRequest, TidestoneError
 from service.options import (
@@ -24,6 +24,7 @@ from service.options import (
     one_document,
 )
 from service.pid1 import leave_to_child
+from service.selftest import command as selftest
 from service.session import ask, load_settings, open_jobs, working_settings
 
 app = typer.Typer(
@@ -36,7 +37,9 @@ app = typer.Typer(
 models = typer.Typer(help="The embedding model.", no_args_is_help=True)
 app.add_typer(models, name="model")
 upkeep.register(app)
+selftest.register(app)
 leaving.register(app)
+safekeeping.register(app)
 turning.register(app)
 
 

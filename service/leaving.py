@@ -1,6 +1,7 @@
 """The commands that take documents, or a whole collection, out, and let documents in again."""
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Annotated, Any
 
 import typer
@@ -20,11 +21,18 @@ def register(app: typer.Typer) -> None:
     app.command("restore-document")(restore_document)
 
 
-def delete(documents: Documents, collection: Collection = "default", json: JsonFlag = False) -> None:
+def delete(
+    documents: Documents,
+    collection: Collection = "default",
+    purge: Annotated[
+        bool, typer.Option("--purge", help="Also remove text and vectors from every generation.")
+    ] = False,
+    json: JsonFlag = False,
+) -> None:
     """Take documents out for good, whether their files stay or not; a file goes with all its records."""
     from service.maintenance.departures import withdraw
 
-    _order(withdraw, documents, collection, json)
+    _order(partial(withdraw, purge=purge), documents, collection, json)
 
 
 def restore_document(

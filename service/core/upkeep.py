@@ -9,8 +9,10 @@ class Kind(StrEnum):
     REPAIR = "repair"  # take damaged segments out of use, bring files and ledger into agreement
     ROLLBACK = "rollback"  # make a collection what it was at an earlier generation
     WITHDRAW = "withdraw"  # take a document out for good
+    PURGE = "purge"  # and remove its text and vectors from every generation
     RESTORE_DOCUMENT = "restore_document"  # let a withdrawn document in again
     COLLECT = "collect"  # remove what no kept generation needs
+    TIDY = "tidy"  # remove what a cancelled job had prepared
     DROP = "drop"  # delete the whole collection
     COMPACT = "compact"  # take in a large merge that was made outside the lease
 

@@ -17,7 +17,7 @@ from service.engine.cursors import number_of
 from service.engine.room import require_room
 from service.engine.settings import EngineSettings
 from service.errors import BadRequest, Conflict, IllegalMove
-from service.ledger import collections, events, idempotency, items, jobs, segments
+from service.ledger import collections, events, idempotency, items, jobs, preparations, segments
 from service.ledger.database import AnyRow, Ledger
 
 IDEMPOTENCY_HOURS = 24
@@ -90,6 +90,8 @@ class Jobs:
             if again and row.version != before.version and row.state == State.QUEUED:
                 count = items.retry_failed(c, job_id)
                 row = jobs.count(c, job_id, "retry", {"failed": -count})
+            if row.state == State.CANCELLED != before.state:
+                preparations.tidy_later(c, row)
             return views.job_view(c, row)
 
     def get(self, job_id: str) -> dict[str, Any]:

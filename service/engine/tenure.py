@@ -60,7 +60,6 @@ class Tenure:
             in_flight = items.recover(c, self._job.id, witnessed=self._job.losses > 0)
         if damaged:
             take_out(self._tools.ledger, self._committer, self._state, self._owner, damaged)
-            count_restore(self._tools.ledger, "repaired")
         elif self._goes_on:
             count_restore(self._tools.ledger, "unclean" if in_flight or self._job.losses else "clean")
         if self._state.generation:

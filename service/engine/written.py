@@ -30,13 +30,14 @@ class Written:
 
     generation: int
     batch: int
-    kind: str  # ingest, merge, repair, reindex, rollback
+    kind: str  # ingest, merge, repair, reindex, rollback, withdraw, restore, purge
     at: str  # ISO 8601, UTC
     started: float  # monotonic
     opened: list[Segment] = field(default_factory=list)
     changed: list[Change] = field(default_factory=list)
     closed: list[Segment] = field(default_factory=list)
     reopened: list[Segment] = field(default_factory=list)  # as they were, or with other rows than just closed
+    redacted: list[Segment] = field(default_factory=list)  # of those: with other files than they had
     record: StoredFile = field(default_factory=lambda: StoredFile("", "", 0))
     record_bytes: bytes = b""
 
@@ -79,7 +80,7 @@ class Written:
     def as_record(self) -> dict[str, Any]:
         """What the commit record says of segments, in plain JSON."""
         return {
-            "segments_opened": [segment_json(segment) for segment in self.opened],
+            "segments_opened": [segment_json(segment) for segment in (*self.opened, *self.redacted)],
             "live_files": [
                 {"segment": change.segment.segment_id, "live": as_json(change.live), "rows": change.live_rows}
                 for change in self.changed

@@ -11,7 +11,9 @@ from sqlalchemy import Connection, Engine, create_engine, event, insert, select
 from sqlalchemy.engine import Row
 from sqlalchemy.exc import OperationalError
 
+from service import failpoints
 from service.errors import Refused, TryAgain
+from service.failpoints import reach
 from service.ledger.schema import store
 
 AnyRow = Row[*tuple[Any, ...]]
@@ -41,6 +43,8 @@ class Ledger:
         engine = create_engine(url)
         if engine.dialect.name == "sqlite":
             _prepare_sqlite(engine)
+        if failpoints.is_armed():
+            _pass_a_point_around_statements(engine)
         return cls(url, engine)
 
     @contextmanager
@@ -60,6 +64,8 @@ class Ledger:
         writing = self._engine.execution_options(writes=True)
         with _translated(), writing.begin() as connection:
             yield connection
+            reach("transaction.before")
+        reach("transaction.after")
 
     def _require_same_file(self) -> None:
         """SQLite goes on in a file that was deleted or moved away, and what it takes there is lost: a data folder that
@@ -77,6 +83,11 @@ class Ledger:
             raise TryAgain(
                 "ledger_unavailable", f"{where}: put it back, or start again with the one that is there"
             )
+
+    @property
+    def file(self) -> Path | None:
+        """The embedded ledger's file; None for a server's."""
+        return self._file
 
     @property
     def engine(self) -> Engine:
@@ -121,6 +132,15 @@ def _prepare_sqlite(engine: Engine) -> None:
     def _begin(connection: Connection) -> None:
         writes = connection.get_execution_options().get("writes", False)
         connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
+
+
+def _pass_a_point_around_statements(engine: Engine) -> None:
+    for when in ("before", "after"):
+
+        @event.listens_for(engine, f"{when}_cursor_execute")
+        def _reach(connection, *_, point=f"statement.{when}"):  # type: ignore[no-untyped-def]
+            if connection.get_execution_options().get("writes", False):
+                reach(point)
 
 
 @contextmanager

@@ -4,7 +4,18 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from itertools import islice
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, bindparam, case, func, insert, select, update
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    bindparam,
+    case,
+    delete,
+    exists,
+    func,
+    insert,
+    select,
+    update,
+)
 
 from service.core.keys import range_of_records
 from service.ledger.database import AnyRow
@@ -15,6 +26,7 @@ _ROWS_AT_ONCE = 5_000
 _KEYS_AT_ONCE = 1_000  # a statement may have only so many parameters
 _LAST_CHARACTER = "\U0010ffff"
 WITHDRAWN = "withdrawn"
+PURGED = "purged"  # the `detail` of what has been withdrawn so thoroughly that no rollback brings it back
 GONE = ("deleted", WITHDRAWN)  # vanished from the source; taken out by somebody, whatever the source has
 _NO_DOCUMENT = (*GONE, "container")
 
@@ -112,6 +124,28 @@ def count_among(c: Connection, collection_id: str, doc_ids: Collection[int]) -> 
         )
         count += c.execute(query).scalar_one()
     return count
+
+
+def ids_purged(c: Connection, collection_id: str) -> set[int]:
+    """The documents of which nothing is left, and which have not come in again since."""
+    mine = (documents.c.collection_id == collection_id) & (documents.c.detail == PURGED)
+    return set(c.execute(select(documents.c.doc_id).where(mine)).scalars())
+
+
+def forget_versions(c: Connection, collection_id: str, doc_ids: Sequence[int]) -> None:
+    """No generation has ever had these documents."""
+    mine = (versions.c.collection_id == collection_id) & versions.c.doc_id.in_(doc_ids)
+    theirs = version_spans.c.version_id.in_(select(versions.c.version_id).where(mine))
+    c.execute(delete(version_spans).where(version_spans.c.collection_id == collection_id, theirs))
+    c.execute(delete(versions).where(mine))
+
+
+def unread_without_version(c: Connection, collection_id: str) -> None:
+    """Documents that are said to have a version which was purged: the next job reads them anew."""
+    same = (versions.c.collection_id == collection_id) & (versions.c.version_id == documents.c.version_id)
+    mine = (documents.c.collection_id == collection_id) & documents.c.version_id.is_not(None)
+    unread = {"state": "pending", "version_id": None, "chunks": 0, "stamp": "", "file_sha256": ""}
+    c.execute(update(documents).where(mine, ~exists().where(same)).values(**unread, content_sha256=""))
 
 
 def ids_in_state(c: Connection, collection_id: str, state: str) -> set[int]:

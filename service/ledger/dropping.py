@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 from sqlalchemy import ColumnElement, Connection, Table, delete, select, tuple_
 
-from service.ledger.schema import collections, events, items, jobs, leases, metadata, tasks
+from service.ledger.schema import collections, events, items, jobs, leases, metadata, prepared, tasks
 
 ROWS_AT_ONCE = 2_000
 _JOBS_AT_ONCE = 1  # for each of them the database looks through all items
@@ -22,7 +22,8 @@ def steps(collection_id: str) -> list[Some]:
         for table in reversed(metadata.sorted_tables)
         if "collection_id" in table.c and table not in (*_LAST, *_FIRST)
     ]
-    before = [_by_id(items, collection_id), _by_id(events, collection_id), _of_table(jobs, collection_id)]
+    items_too = [_of_jobs(prepared, collection_id), _by_id(items, collection_id)]
+    before = [*items_too, _by_id(events, collection_id), _of_table(jobs, collection_id)]
     return before + [_of_table(table, collection_id) for table in mine]
 
 
@@ -37,6 +38,18 @@ def _of_table(table: Table, collection_id: str) -> Some:
     key = tuple_(*table.primary_key.columns)
     limit = _JOBS_AT_ONCE if table is jobs else ROWS_AT_ONCE
     found = select(*table.primary_key.columns).where(table.c.collection_id == collection_id).limit(limit)
+
+    def remove(c: Connection) -> bool:
+        return c.execute(delete(table).where(key.in_(found))).rowcount > 0
+
+    return remove
+
+
+def _of_jobs(table: Table, collection_id: str) -> Some:
+    """Removes what only bears the id of a job."""
+    key = tuple_(*table.primary_key.columns)
+    mine = table.c.job_id.in_(select(jobs.c.id).where(jobs.c.collection_id == collection_id))
+    found = select(*table.primary_key.columns).where(mine).limit(ROWS_AT_ONCE)
 
     def remove(c: Connection) -> bool:
         return c.execute(delete(table).where(key.in_(found))).rowcount > 0

@@ -6,12 +6,16 @@ from typing import Any
 from sqlalchemy import Connection, delete, func, insert, select, update
 
 from service.core.job import State
+from service.core.upkeep import Kind
+from service.ledger import collections, tasks
 from service.ledger.database import AnyRow
-from service.ledger.schema import checkpoints, documents, jobs, prepared, segments, version_spans, versions
+from service.ledger.schema import documents, jobs, prepared, segments, version_spans, versions
 
 _ENDED = (State.CANCELLED, State.SUCCEEDED, State.COMPLETED_WITH_ERRORS)
 
-_what_is_prepared = [column for column in prepared.c if column.name not in ("job_id", "version_id")]
+_what_is_prepared = [
+    column for column in prepared.c if column.name not in ("job_id", "version_id", "collection_id")
+]
 
 
 def missing(c: Connection, collection_id: str, job_id: str, after: int, limit: int) -> Sequence[AnyRow]:
@@ -54,12 +58,14 @@ def document_of(c: Connection, collection_id: str, version_id: int) -> tuple[Any
     return version, c.execute(select(documents).where(owner)).one()
 
 
-def put(c: Connection, job_id: str, rows: Sequence[Mapping[str, Any]]) -> None:
+def put(c: Connection, collection_id: str, job_id: str, rows: Sequence[Mapping[str, Any]]) -> None:
     """How far versions are now; every mapping has the same keys, `version_id` among them."""
     if rows:
         numbers = [row["version_id"] for row in rows]
         c.execute(delete(prepared).where(prepared.c.job_id == job_id, prepared.c.version_id.in_(numbers)))
-        c.execute(insert(prepared), [{**row, "job_id": job_id} for row in rows])
+        c.execute(
+            insert(prepared), [{**row, "collection_id": collection_id, "job_id": job_id} for row in rows]
+        )
 
 
 def add_segment(c: Connection, collection_id: str, job_id: str, segment_id: int, **values: Any) -> None:
@@ -99,6 +105,12 @@ def drop(c: Connection, collection_id: str, job_id: str) -> None:
     _release(c, (segments.c.collection_id == collection_id) & (segments.c.prepared_by == job_id))
 
 
+def tidy_later(c: Connection, job: AnyRow) -> None:
+    """Have removed, soon and under the lease, what a cancelled job (its row) has prepared, if it has anything."""
+    if segments_of(c, job.collection_id, job.id):
+        tasks.create(c, collections.by_id(c, job.collection_id), Kind.TIDY, {})
+
+
 def ended(c: Connection, collection_id: str) -> Sequence[str]:
     """Jobs that have prepared something and will not go on: ended for good, or followed by another such job."""
     mine = (segments.c.collection_id == collection_id) & (segments.c.state == "prepared")
@@ -109,12 +121,6 @@ def ended(c: Connection, collection_id: str) -> Sequence[str]:
     newest = c.execute(select(func.max(jobs.c.number)).where(same)).scalar_one()
     over = jobs.c.state.in_(_ENDED) | (jobs.c.number < newest)
     return c.execute(select(jobs.c.id).where(jobs.c.id.in_(found), over)).scalars().all()
-
-
-def pin(c: Connection, collection_id: str, generation: int) -> None:
-    """Keep a generation until somebody unpins it."""
-    mine = (checkpoints.c.collection_id == collection_id) & (checkpoints.c.generation == generation)
-    c.execute(update(checkpoints).where(mine).values(pinned=True))
 
 
 def abandon_unfinished(c: Connection, collection_id: str) -> None:

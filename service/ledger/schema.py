@@ -97,6 +97,7 @@ prepared = Table(
     metadata,
     Column("job_id", String(40), primary_key=True),
     Column("version_id", BigInteger, primary_key=True),
+    Column("collection_id", String(32), nullable=False),
     _count("position"),  # chunks of the version that are dealt with
     _count("chunks"),  # rows that they have become
     Column("done", Boolean, nullable=False),

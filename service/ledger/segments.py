@@ -63,6 +63,27 @@ def covering(c: Connection, collection_id: str, first_batch: int, last_batch: in
     return c.execute(select(segments).where(mine, within).order_by(segments.c.segment_id.desc())).all()
 
 
+def with_files(c: Connection, collection_id: str) -> Sequence[AnyRow]:
+    """The segments of every generation, and those that are prepared for a coming one."""
+    mine = (segments.c.collection_id == collection_id) & segments.c.state.in_(("prepared", "committed"))
+    return c.execute(select(segments).where(mine).order_by(segments.c.segment_id)).all()
+
+
+def spans_of(c: Connection, collection_id: str, segment_id: int) -> Sequence[AnyRow]:
+    """What was said of a segment's rows, from generation to generation."""
+    mine = (segment_spans.c.collection_id == collection_id) & (segment_spans.c.segment_id == segment_id)
+    return c.execute(select(segment_spans).where(mine).order_by(segment_spans.c.from_generation)).all()
+
+
+def change_span(
+    c: Connection, collection_id: str, segment_id: int, from_generation: int, **values: Any
+) -> None:
+    """Set columns of one of them."""
+    mine = (segment_spans.c.collection_id == collection_id) & (segment_spans.c.segment_id == segment_id)
+    begins = segment_spans.c.from_generation == from_generation
+    c.execute(update(segment_spans).where(mine, begins).values(**values))
+
+
 def open_span(
     c: Connection,
     collection_id: str,

@@ -2,7 +2,7 @@
 
 import os
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
 from pathlib import Path
 
@@ -14,7 +14,6 @@ from service.engine.settings import EngineSettings
 from service.engine.state import stored
 from service.failpoints import reach
 from service.index.files import StoredFile, sync_folder, verify
-from service.index.manifest import KEPT_CHECKPOINTS
 from service.ledger import collections, garbage, segments
 from service.ledger import retained as retained_rows
 from service.ledger.database import AnyRow, utc_now
@@ -56,7 +55,7 @@ def terms_of(c: Connection, collection: AnyRow, settings: EngineSettings) -> Ter
     return Terms(
         jobs=settings.retain_jobs,
         since=since.isoformat(timespec="microseconds"),
-        newest=KEPT_CHECKPOINTS,
+        newest=settings.retain_checkpoints,
         published=collection.published_generation,
     )
 
@@ -67,13 +66,21 @@ def is_due(row: AnyRow, grace_seconds: float, now: Seen) -> bool:
 
 
 def _remove(work: Work, now: Seen) -> Mapping[str, int]:
-    """The files removed, with their sizes. Nothing that is noted is ever needed again, so even a late hand does no harm."""
+    """Nothing that is noted is ever needed again, so even the hand of somebody who has lost the lease does no harm."""
     holding = work.holding
-    folder, grace_seconds = holding.state.folder, holding.settings.gc_grace_seconds
+    grace_seconds = holding.settings.gc_grace_seconds
     with holding.ledger.read() as c:
         waiting = garbage.listing(c, holding.state.id)
+    return remove(work, [row.file for row in waiting if is_due(row, grace_seconds, now)])
+
+
+def remove(work: Work, files: Sequence[str]) -> Mapping[str, int]:
+    """Remove these of the files that wait; what was removed, with its size."""
+    holding = work.holding
+    folder = holding.state.folder
+    with holding.ledger.read() as c:
         needed = segments.needed_files(c, holding.state.id)
-    due = [row.file for row in waiting if is_due(row, grace_seconds, now) and row.file not in needed]
+    due = [name for name in files if name not in needed]
     removed: dict[str, int] = {}
     for name in due:
         work.check()

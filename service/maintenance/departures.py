@@ -16,12 +16,14 @@ from service.maintenance.orders import Orders, view
 Which = Mapping[str, Any]  # doc_id or key
 
 
-def withdraw(orders: Orders, collection: str, which: Which) -> dict[str, Any]:
-    """Order a withdrawal; the task. Raises NotFound."""
+def withdraw(orders: Orders, collection: str, which: Which, purge: bool = False) -> dict[str, Any]:
+    """Order a withdrawal, and with `purge` that all generations lose the text; the task. Raises NotFound, Conflict."""
     with orders.ledger.write() as c:
         row = collections.by_name(c, collection)
-        document = _document(c, row, which)
-        return view(tasks.create(c, row, Kind.WITHDRAW, {"key": document.key}))
+        options = {"key": _document(c, row, which).key}
+        # Out at once, also beside a job; what rewrites many files waits for the job's end.
+        task = tasks.create(c, row, Kind.WITHDRAW, options)
+        return view(tasks.create(c, row, Kind.PURGE, options) if purge else task)
 
 
 def restore(orders: Orders, collection: str, which: Which) -> dict[str, Any]:

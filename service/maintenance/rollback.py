@@ -68,6 +68,7 @@ def run(work: Work) -> Result:
 
 def _plan(c: Connection, state: CollectionState, turn: Turn) -> Plan:
     spared = set() if turn.revive_deleted else documents.ids_in_state(c, state.id, documents.WITHDRAWN)
+    spared |= documents.ids_purged(c, state.id)
     undone = history.undone(c, state.id, turn.generation, spared)
     out = left_out(c, state.id, turn)
     sources = history.sources_of(c, state.id, turn.generation, undone.documents)
@@ -149,6 +150,7 @@ def _commit(work: Work, written: Written, plan: Plan) -> Result:
         documents.abandon(c, state.id, plan.undone.begun)
         reach("rollback.spans")
         restore(c, state.id, plan.sources, written.at)
+        documents.unread_without_version(c, state.id)
         reach("rollback.documents")
         jobs = rewind(c, state.id, plan.undone, turn.jobs, written.generation)
         result["jobs"] = jobs

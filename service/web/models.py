@@ -304,3 +304,5 @@ class Withdrawn(_Answer):
     verified: bool
     generation: int
     searched: int
+    segments_rewritten: int | None = None  # of a purge
+    quarantined_removed: list[str] | None = None

@@ -34,10 +34,10 @@ from tests.maintenance.test_rollback import (
 
 
 @pytest.fixture
-def forgetful(world: World, monkeypatch: pytest.MonkeyPatch) -> World:
+def forgetful(world: World) -> World:
     """Keeps one job and the newest generation, and waits for nothing."""
-    monkeypatch.setattr(collect, "KEPT_CHECKPOINTS", 1)
-    world.configure(retain_jobs=1, retain_days=0, gc_grace_seconds=0, max_live_segments=2)
+    world.configure(retain_jobs=1, retain_days=0, retain_checkpoints=1)
+    world.configure(gc_grace_seconds=0, max_live_segments=2)
     return world
 
 
