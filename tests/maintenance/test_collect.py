@@ -1,8 +1,7 @@
 """Garbage: nothing that a kept generation needs is ever removed, and all that none needs is, some time later."""
 
 import random
-from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -220,53 +219,35 @@ class Crash(BaseException):
     """As if the process ended here."""
 
 
+@dataclass
 class Crashing:
     """Stands for armed failpoints."""
 
-    def __init__(self, number: int = 0) -> None:
-        self.passed: list[str] = []
-        self._number = number
+    point: str
 
     def reach(self, point: str) -> None:
-        self.passed.append(point)
-        if len(self.passed) == self._number:
+        if point == self.point:
             raise Crash
 
 
-def dies_at(world: World, number: int, do: Callable[[], Any], monkeypatch: pytest.MonkeyPatch) -> bool:
-    """Do something and crash at the so-many-th effect; False: there are not so many."""
-    crashing = Crashing(number)
-    monkeypatch.setattr(failpoints, "_armed", crashing)
-    try:
-        do()
-    except Crash:
-        return True
-    finally:
-        monkeypatch.setattr(failpoints, "_armed", None)
-    return False
-
-
-def test_a_crash_at_every_effect_leaves_a_collection_that_the_next_one_finishes(
-    forgetful: World, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("point", [point for point in failpoints.POINTS if point.startswith("collect.")])
+def test_what_a_crash_has_left_the_next_one_finishes(
+    point: str, forgetful: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    world, number = forgetful, 0
-    jobs_with_merges(world, 0, 2)
-    while True:
-        number += 1
-        jobs_with_merges(world, 1 + number, 1)
-        before = seen(world)
-        collected(world)
-        task = world.orders.place("docs", Kind.COLLECT)
-        died = dies_at(world, number, lambda task=task: world.tend(task), monkeypatch)
+    world = forgetful
+    jobs_with_merges(world, 0, 3)
+    collected(world)
+    jobs_with_merges(world, 3, 1)
+    before, task = seen(world), world.orders.place("docs", Kind.COLLECT)
+    monkeypatch.setattr(failpoints, "_armed", Crashing(point))
+    with pytest.raises(Crash):
         world.tend(task)
-        assert world.orders.get(task["id"])["state"] == "done"
-        assert seen(world) == before
-        check_valid(world)
-        collect_all(world)
-        assert files_of(world) == needed_files(world)
-        if not died or number > 12:
-            break
-    assert number > 4
+    monkeypatch.setattr(failpoints, "_armed", None)
+    assert world.tend(task)["state"] == "done"
+    assert seen(world) == before
+    check_valid(world)
+    collect_all(world)
+    assert files_of(world) == needed_files(world)
     assert list((world.files / "quarantine").iterdir()) == []
 
 
