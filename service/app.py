@@ -7,6 +7,7 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -20,16 +21,19 @@ from service.engine.settings import EngineSettings
 from service.errors import BadRequest, Refused, TidestoneError
 from service.index.files import make_data_folder
 from service.ledger.database import AnyRow, Ledger, sqlite_url, store_identity
+from service.ledger.filesystem import require_safe
 from service.ledger.revision import is_current
 from service.sections import AUTO
 from service.settings import Settings
 
 if TYPE_CHECKING:
+    from service.engine.planning import Planner
     from service.engine.search import Search
     from service.engine.tools import Tools
     from service.maintenance.collector import Collector
     from service.maintenance.keeper import Keeper
     from service.maintenance.merger import Merger
+    from service.sources.library import Library
     from service.supervisor import Supervisor
     from service.web.services import Services
 
@@ -82,6 +86,8 @@ def open_ledger(settings: Settings, create: bool = True) -> Ledger:
         raise Refused(
             f"There is no ledger in {settings.data_dir}: nothing is ingested there yet, or {ELSEWHERE}"
         )
+    if settings.ledger.url == "sqlite":
+        require_safe(settings.data_dir)
     try:
         ledger = Ledger.open(url)
     except (ArgumentError, NoSuchModuleError, ImportError) as error:
@@ -131,12 +137,9 @@ def open_tools(settings: Settings, ledger: Ledger) -> Iterator["Tools"]:
     from service.engine.tools import Tools
     from service.maintenance.reindex import TENURES
     from service.parsers.sandbox import Sandbox, SandboxSettings
-    from service.sources.library import Library
-    from service.sources.wanted import Wanted
 
     model = find_model(settings)
     ingestion, chunking = settings.ingestion, settings.chunking
-    wanted = Wanted(ingestion.include, ingestion.exclude)
     preparer = Sandbox(
         SandboxSettings(
             counter=TOKENIZER,
@@ -149,17 +152,8 @@ def open_tools(settings: Settings, ledger: Ledger) -> Iterator["Tools"]:
     )
     embedder = LlamaPool(model.path, model.space, _number(settings.embedding.children))
 
-    def open_source(job: AnyRow) -> Library:
-        if (
-            (Path(job.path) / job.options.get("folder", ""))
-            .resolve()
-            .is_relative_to(settings.data_dir.resolve())
-        ):
-            raise Refused(f"{job.path} is where Tidestone keeps its own data: name another folder.")
-        path, roots = Path(job.path), [*settings.service.library_roots.values()]
-        # A folder that the command line names is bound to nothing, so neither are its links.
-        bound = any(path.is_relative_to(root.resolve()) for root in roots)
-        return Library(path, wanted, never=settings.data_dir, within=roots if bound else ())
+    def open_source(job: AnyRow) -> "Library":
+        return _library(settings, Path(job.path), job.options.get("folder", ""))
 
     with ledger.write() as c:
         store_id = store_identity(c).store_id
@@ -178,6 +172,30 @@ def open_tools(settings: Settings, ledger: Ledger) -> Iterator["Tools"]:
     finally:
         preparer.close()
         embedder.close()
+
+
+def _library(settings: Settings, path: Path, folder: str) -> "Library":
+    """A folder as a source. Raises Refused."""
+    from service.sources.library import Library
+    from service.sources.wanted import Wanted
+
+    if (path / folder).resolve().is_relative_to(settings.data_dir.resolve()):
+        raise Refused(f"{path} is where Tidestone keeps its own data: name another folder.")
+    roots = [*settings.service.library_roots.values()]
+    # A folder that the command line names is bound to nothing, so neither are its links.
+    bound = any(path.is_relative_to(root.resolve()) for root in roots)
+    wanted = Wanted(settings.ingestion.include, settings.ingestion.exclude)
+    return Library(path, wanted, never=settings.data_dir, within=roots if bound else ())
+
+
+def make_planner(settings: Settings, ledger: Ledger) -> "Planner":
+    """Who tells what a job would do."""
+    from service.engine.planning import Planner
+    from service.parsers.sandbox import recipe_of
+
+    chunking = settings.chunking
+    recipe = recipe_of(chunking.max_tokens, chunking.overlap_tokens).fingerprint
+    return Planner(ledger, engine_settings(settings), partial(_library, settings), lambda: recipe)
 
 
 def make_keeper(settings: Settings, ledger: Ledger) -> "Keeper":
@@ -230,6 +248,7 @@ def make_services(settings: Settings, ledger: Ledger, supervisor: "Supervisor") 
     return Services(
         jobs=_jobs_with(model, settings, ledger),
         make_search=lambda: make_search(settings, ledger),
+        make_planner=lambda: make_planner(settings, ledger),
         version=__version__,
         library_roots=settings.service.library_roots,
         model_problem=problem,
