@@ -19,3 +19,21 @@ docker compose start tidestone >/dev/null
 for _ in $(seq 100); do inside tidestone verify >/dev/null 2>&1 && break; sleep 0.3; done
 inside tidestone verify >/dev/null || fail "the collection does not verify after a restart"
 [ -n "$before" ] && echo "ok   ingested, found, stopped with exit 0, verified after the restart"
+
+# Two containers on one volume: the second follows the first one's job, and takes it over when the first is killed.
+second=$(docker compose run -d --no-deps tidestone ingest /library --collection shared --batch-size 5 --json)
+first=$(docker compose run -d --no-deps tidestone ingest /library --collection shared --batch-size 5 --json)
+for _ in $(seq 300); do
+  checkpoints=$(inside tidestone checkpoints --collection shared --json 2>/dev/null | grep -c '"generation"' || true)
+  [ "${checkpoints:-0}" -ge 1 ] && break
+  sleep 0.1
+done
+[ "${checkpoints:-0}" -ge 1 ] || fail "two containers on one volume make no checkpoint"
+docker kill "$first" >/dev/null 2>&1 || true # whichever of them has the job: the other one, or the service, goes on
+code=$(timeout 600 docker wait "$second") || fail "the second container does not end"
+docker rm -f "$first" "$second" >/dev/null
+case $code in 0 | 3) ;; *) fail "the second container ended with exit code $code" ;; esac
+inside tidestone verify --collection shared >/dev/null || fail "what two containers have made does not verify"
+shared=$(inside tidestone status --json | grep -c '"name": "shared"') || true
+[ "$shared" = 1 ] || fail "there is not one collection that both have made"
+echo "ok   two containers on one volume: one killed, the other went on, verified"

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 
 import typer
 
-from service import leaving, upkeep
+from service import leaving, safekeeping, turning, upkeep
 from service.console import say, show, show_facts
 from service.errors import BadRequest, TidestoneError
 from service.options import (
@@ -24,6 +24,7 @@ from service.options import (
     one_document,
 )
 from service.pid1 import leave_to_child
+from service.selftest import command as selftest
 from service.session import ask, load_settings, open_jobs, working_settings
 
 app = typer.Typer(
@@ -36,7 +37,10 @@ app = typer.Typer(
 models = typer.Typer(help="The embedding model.", no_args_is_help=True)
 app.add_typer(models, name="model")
 upkeep.register(app)
+selftest.register(app)
 leaving.register(app)
+safekeeping.register(app)
+turning.register(app)
 
 
 def main() -> None:
@@ -111,6 +115,30 @@ def ingest(
     result, code = ingesting.ingest(settings, ordered, intent, silent=json)
     show(result, report.show_ingested, json)
     raise typer.Exit(code)
+
+
+@app.command()
+def plan(
+    path: Annotated[Path, typer.Argument(help="The folder that would be ingested.")],
+    collection: Collection = "default",
+    root: Annotated[str | None, typer.Option(help="The name that the documents' keys begin with.")] = None,
+    fresh: Annotated[bool, typer.Option("--fresh", help="As if everything were to be done again.")] = False,
+    json: JsonFlag = False,
+) -> None:
+    """Show what `ingest` would add, update, leave and remove; changes nothing."""
+    settings = load_settings()
+    from service import report
+    from service.app import make_planner
+    from service.engine.jobs import Order
+    from service.engine.roots import locate
+
+    order = Order(
+        collection,
+        *locate(settings.service.library_roots, path, root),
+        mode="fresh" if fresh else "incremental",
+    )
+    with open_jobs(settings) as jobs:
+        show(make_planner(settings, jobs.ledger).plan(order), report.show_plan, json)
 
 
 @app.command()

@@ -1,6 +1,7 @@
-"""The commands that take documents out of a collection and let them in again."""
+"""The commands that take documents, or a whole collection, out, and let documents in again."""
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Annotated, Any
 
 import typer
@@ -16,14 +17,22 @@ Order = Callable[[Any, str, Mapping[str, Any]], dict[str, Any]]
 def register(app: typer.Typer) -> None:
     """Add these commands to the command line."""
     app.command()(delete)
+    app.command()(drop)
     app.command("restore-document")(restore_document)
 
 
-def delete(documents: Documents, collection: Collection = "default", json: JsonFlag = False) -> None:
+def delete(
+    documents: Documents,
+    collection: Collection = "default",
+    purge: Annotated[
+        bool, typer.Option("--purge", help="Also remove text and vectors from every generation.")
+    ] = False,
+    json: JsonFlag = False,
+) -> None:
     """Take documents out for good, whether their files stay or not; a file goes with all its records."""
     from service.maintenance.departures import withdraw
 
-    _order(withdraw, documents, collection, json)
+    _order(partial(withdraw, purge=purge), documents, collection, json)
 
 
 def restore_document(
@@ -33,6 +42,19 @@ def restore_document(
     from service.maintenance.departures import restore
 
     _order(restore, documents, collection, json)
+
+
+def drop(
+    collection: Annotated[str, typer.Argument(help="The collection's name.")], json: JsonFlag = False
+) -> None:
+    """Delete a whole collection, with its jobs and files; a job that is at work on it is cancelled."""
+    from service.maintenance.departures import drop
+    from service.tending import show_task, tend
+
+    with tend(load_settings()) as tended:
+        done = tended.see_through(drop(tended.orders, collection))
+    show(done, show_task, json)
+    raise typer.Exit(tended.exit_code(done))
 
 
 def _order(order: Order, documents: Sequence[str], collection: str, json: bool) -> None:

@@ -6,7 +6,8 @@ from threading import Event
 from typing import Any
 
 from service.app import make_jobs, open_ledger, open_tools
-from service.core.job import State, Verb
+from service.console import say, show_facts
+from service.core.job import State
 from service.engine import collections
 from service.follow import display
 from service.ingesting import EXIT_CODES, INTERRUPTED, Companion
@@ -36,20 +37,15 @@ def reindex(settings: Settings, collection: str, silent: bool) -> tuple[dict[str
 
 def show_reindexed(report: dict[str, Any]) -> None:
     """The job at its end, in words."""
-    from service.console import show_facts
-
     job, collection = report["job"], report["collection"]
     reason = (job["reason"] or {}).get("message")
     told = {"job": job["id"], "state": job["state"], "reason": reason, "documents": job["progress"]["done"]}
     told |= {"failed": job["progress"]["failed"] or None, "chunks": job["progress"]["chunks"]}
     show_facts({**told, "collection": collection["name"], "model": collection["space"]["model"]})
+    if job["can"]["resume"]:
+        say(f"tidestone resume {job['id']} lets it go on")
 
 
 def _choose(reindexing: Reindexing, collection: str) -> str:
-    """The unfinished job, which the same command goes on with, or a new one."""
-    found = reindexing.unfinished(collection)
-    if found is None:
-        return str(reindexing.create(collection)["id"])
-    if found["can"]["resume"]:
-        reindexing.jobs.ask(found["id"], Verb.RESUME)
-    return str(found["id"])
+    """The unfinished job, which the same command goes on with (not where it is paused), or a new one."""
+    return str((reindexing.unfinished(collection) or reindexing.create(collection))["id"])

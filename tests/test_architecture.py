@@ -14,7 +14,7 @@ errors bounds failpoints children reader console logs pid1 migrations __init__ <
 core <- errors
 ports <- core errors
 index <- core errors failpoints reader children
-ledger <- core errors
+ledger <- core errors failpoints
 engine <- core ports errors failpoints index ledger reader
 sources parsers embedders <- core ports errors children
 maintenance <- engine core ports errors failpoints index ledger reader children
@@ -23,7 +23,8 @@ sections <- bounds
 settings <- errors sections
 supervisor <- engine ledger core errors
 app <- core ports errors engine maintenance ledger index sources parsers embedders web settings sections supervisor
-cli selftest __main__ ingesting reindexing serving working follow session report options upkeep leaving tending <- everything
+cli selftest __main__ ingesting reindexing serving working follow session report options <- everything
+upkeep leaving safekeeping turning tending <- everything
 """
 ROWS = [row.split("<-") for row in ROOMS.strip().splitlines()]
 MAY = {room: set(right.split()) for left, right in ROWS for room in left.split()}

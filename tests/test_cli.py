@@ -332,3 +332,21 @@ def test_repair_is_done_at_once_and_leaves_a_receipt(ingested: Place, here: Here
     done = here.ask("repair")
     assert (done["state"], done["result"]["segments_taken_out"]) == ("done", [])
     assert here.ask("tasks")["tasks"][0] == done
+
+
+def test_a_backup_is_made_listed_and_restored_into_another_folder(
+    here: Here, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = here.ask("backup", str(tmp_path / "backups"))
+    assert [each["folder"] for each in here.ask("backups", str(tmp_path / "backups"))["backups"]] == [
+        made["folder"]
+    ]
+    again = tmp_path / "again"
+    back = here.ask("restore", made["folder"], "--into", str(again))
+    assert back["collections"] == {
+        "default": {"generation": made["collections"]["default"], "published": True}
+    }
+    code, _, err = here("restore", made["folder"], "--into", str(again))
+    assert (code, "move the folder away" in err) == (1, True)
+    monkeypatch.setenv("TIDESTONE_SERVICE__DATA_DIR", str(again))
+    assert here.ask("verify")["valid"]

@@ -7,8 +7,13 @@ class Kind(StrEnum):
     """What a task does to its collection."""
 
     REPAIR = "repair"  # take damaged segments out of use, bring files and ledger into agreement
+    ROLLBACK = "rollback"  # make a collection what it was at an earlier generation
     WITHDRAW = "withdraw"  # take a document out for good
+    PURGE = "purge"  # and remove its text and vectors from every generation
     RESTORE_DOCUMENT = "restore_document"  # let a withdrawn document in again
+    COLLECT = "collect"  # remove what no kept generation needs
+    TIDY = "tidy"  # remove what a cancelled job had prepared
+    DROP = "drop"  # delete the whole collection
     COMPACT = "compact"  # take in a large merge that was made outside the lease
 
 
@@ -24,4 +29,4 @@ class TaskState(StrEnum):
 OPEN = (TaskState.QUEUED, TaskState.RUNNING)
 
 # Done by the lease's holder between two commits of a job. The others wait until no job holds the collection.
-BESIDE_A_JOB: frozenset[Kind] = frozenset({Kind.COMPACT, Kind.WITHDRAW, Kind.RESTORE_DOCUMENT})
+BESIDE_A_JOB: frozenset[Kind] = frozenset({Kind.COLLECT, Kind.COMPACT, Kind.WITHDRAW, Kind.RESTORE_DOCUMENT})

@@ -26,10 +26,11 @@ def check_name(name: str) -> str:
 
 
 def ensure(c: Connection, name: str, space: Space, weights: str) -> AnyRow:
-    """The collection called `name`, made if there is none. Raises BadRequest, SpaceMismatch."""
+    """The collection called `name`, made if there is none. Raises BadRequest, Conflict, SpaceMismatch."""
     found = collections.find(c, check_name(name))
     if found is None:
         return collections.create(c, name, asdict(space), weights, {})
+    collections.refuse_if_deleting(found)
     check_space(Space(**found.space), space)
     return found
 
@@ -57,6 +58,7 @@ def describe(ledger: Ledger, name: str) -> dict[str, Any]:
     return {
         "name": row.name,
         "id": row.id,
+        "state": row.state,
         "generation": row.generation,
         "published_generation": row.published_generation,
         "documents": row.documents,

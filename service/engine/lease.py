@@ -10,7 +10,7 @@ from threading import Event, Lock, Thread
 
 from sqlalchemy import Connection
 
-from service.errors import LeaseLost, TryAgain
+from service.errors import LeaseLost, NotFound, TryAgain
 from service.ledger import jobs, leases, workers
 from service.ledger.database import AnyRow, Ledger
 
@@ -126,8 +126,7 @@ class Lease:
         self._ended.set()
         self._thread.join()
         try:
-            with self._ledger.write() as c:
-                leases.release(c, self.collection_id, self.token)
+            self._ledger.insist(lambda c: leases.release(c, self.collection_id, self.token))
         finally:
             # Once only: a number that is closed twice may be somebody else's by then.
             lock, self._lock = self._lock, None
@@ -143,7 +142,8 @@ class Lease:
                     next_beat = time.monotonic() + BEAT_SECONDS
             except TryAgain:
                 continue  # a busy or full ledger: the next round may find it better
-            except LeaseLost:
+            except (LeaseLost, NotFound):  # not found: the collection was deleted
+                self.lost = True
                 return
 
     def _beat(self) -> None:

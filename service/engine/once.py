@@ -21,6 +21,11 @@ class Once(Generic[T]):
                 self._made.append(self._make())
             return self._made[0]
 
+    def made(self) -> T | None:
+        """The value, if it was ever asked for."""
+        with self._lock:
+            return self._made[0] if self._made else None
+
     def close(self, end: Callable[[T], None]) -> None:
         """Hand the value to `end`, if it was ever made, and forget it."""
         with self._lock:

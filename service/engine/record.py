@@ -106,7 +106,10 @@ def _segments(c: Connection, state: CollectionState, written: Written) -> None:
             rows=segment.rows,
             faiss=as_json(segment.faiss),
             chunks=as_json(segment.chunks),
-            verified_at=utc_now(),
+            codes=as_json(segment.codes),
+            verified_at=None
+            if written.kind == "merge"
+            else utc_now(),  # its inputs stay until it is read back
         )
         live = as_json(segment.live)
         segments.open_span(c, state.id, segment.segment_id, written.generation, live, segment.live_rows)
@@ -117,6 +120,11 @@ def _segments(c: Connection, state: CollectionState, written: Written) -> None:
         segments.open_span(c, state.id, segment_id, written.generation, live, change.live_rows)
     for segment in written.closed:
         segments.close_span(c, state.id, segment.segment_id, written.generation)
+    for (
+        segment
+    ) in written.reopened:  # after those that are closed: it may be the same segment with other rows
+        live = as_json(segment.live)
+        segments.open_span(c, state.id, segment.segment_id, written.generation, live, segment.live_rows)
 
 
 def _documents(c: Connection, state: CollectionState, batch: Batch, owner: Owner, written: Written) -> None:
@@ -245,6 +253,7 @@ def _version_json(draft: Draft, owner: Owner, finished: bool) -> dict[str, Any]:
         "content_sha256": draft.content_sha256,
         "recipe": owner.recipe,
         "chunks": draft.embedded,
+        "bytes": draft.file_bytes,
         "prefix_sha256": draft.committed_prefix,
         "finished": finished,
     }

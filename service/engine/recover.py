@@ -12,23 +12,26 @@ import numpy as np
 from service.engine.lease import Lease
 from service.engine.state import CollectionState, Segment
 from service.errors import Corrupt, Refused
+from service.failpoints import reach
 from service.index import manifest
 from service.index.collection_file import claim_folder
 from service.index.files import (
     StoredFile,
     hash_file,
     make_folder,
+    mend,
     put_aside,
     sync_folder,
     verify,
-    write_new,
 )
 from service.index.live import encode_live
 from service.ledger import documents, events, metrics, preparations, segments
 from service.ledger.database import Ledger
 
 FRESHLY_HASHED_BYTES = 64 << 20  # of the newest files, at every start; the rest at first use
-_NAME = re.compile(r"(?:segments|commits)/(\d+)(?:-g(\d+))?-t(\d+)\.(?:faiss|chunks|live|json)")
+_NAME = re.compile(
+    r"(?:segments|commits)/(\d+)(?:-g(\d+))?-t(\d+)\.(?:faiss|chunks|codes|live|json)(?:\.t(\d+)\.tmp)?"
+)
 
 
 def recover(ledger: Ledger, lease: Lease, state: CollectionState, by_order: bool = False) -> list[Segment]:
@@ -42,8 +45,8 @@ def recover(ledger: Ledger, lease: Lease, state: CollectionState, by_order: bool
     _refuse_a_newer_manifest(state)
     _drop_what_nobody_goes_on_with(ledger, lease, state)
     _remove_orphans(ledger, lease, state)
-    _restore_commit_records(ledger, state, most_hashed)
-    damaged = _damaged_segments(ledger, state, most_hashed)
+    _restore_commit_records(ledger, lease, state, most_hashed)
+    damaged = _damaged_segments(ledger, lease, state, most_hashed)
     if not by_order:
         _refuse_more_than_one(state, damaged)
     return damaged
@@ -55,6 +58,9 @@ def _prepare_folder(state: CollectionState) -> None:
     claim_folder(state.folder, state.id, state.store_id, _is_ours(state))
     for name in ("segments", "commits", "quarantine"):
         make_folder(state.folder / name)
+    # What is found may be there for now only: its maker may have been killed before it was synced.
+    for folder in (state.folder, state.folder.parent, state.folder.parent.parent):
+        sync_folder(folder)
 
 
 def _is_ours(state: CollectionState) -> bool:
@@ -111,8 +117,12 @@ def _remove_or_put_aside(
 ) -> None:
     path = state.folder / name
     match = _NAME.fullmatch(name)
+    if match is not None and int(match[3]) > token:
+        return  # of a successor, or of a new collection of this name: we were frozen, and it is not ours to judge
     if match is not None and _is_orphan(match, name, ours, state.generation, token):
+        reach("orphan.found")
         path.unlink()
+        reach("orphan.removed")
         return
     put_aside(state.folder, name)
     with ledger.write() as c:
@@ -122,7 +132,9 @@ def _remove_or_put_aside(
 def _is_orphan(
     match: "re.Match[str]", name: str, ours: set[tuple[int, int]], generation: int, token: int
 ) -> bool:
-    number, at, writer = int(match[1]), match[2], int(match[3])
+    number, at, writer, mender = int(match[1]), match[2], int(match[3]), match[4]
+    if mender is not None:
+        return int(mender) < token
     if writer >= token:
         return False
     if name.endswith(".json"):
@@ -132,7 +144,7 @@ def _is_orphan(
     return (number, writer) in ours
 
 
-def _restore_commit_records(ledger: Ledger, state: CollectionState, most_hashed: int) -> None:
+def _restore_commit_records(ledger: Ledger, lease: Lease, state: CollectionState, most_hashed: int) -> None:
     """Records that are missing, or found damaged, are written anew, byte for byte."""
     with ledger.read() as c:
         points = segments.hashes_of_checkpoints(c, state.id)
@@ -144,30 +156,46 @@ def _restore_commit_records(ledger: Ledger, state: CollectionState, most_hashed:
             hashed += path.stat().st_size if deep else 0
             if not deep or hash_file(path)[0] == point.sha256:
                 continue
-            put_aside(state.folder, point.file)
         with ledger.read() as c:
             data = zlib.decompress(segments.record_of(c, state.id, point.generation))
-        write_new(state.folder, point.file, data, "commit")
-        sync_folder(path.parent)
+        mend(state.folder, point.file, data, "commit", lease.token)
 
 
-def _damaged_segments(ledger: Ledger, state: CollectionState, most_hashed: int) -> list[Segment]:
+def _damaged_segments(
+    ledger: Ledger, lease: Lease, state: CollectionState, most_hashed: int
+) -> list[Segment]:
     with ledger.read() as c:
         suspects = {row.segment_id for row in segments.live(c, state.id) if row.suspect}
     damaged, hashed = [], 0
     for segment in sorted(state.segments, key=lambda s: s.last_batch, reverse=True):
         deep = hashed < most_hashed or segment.segment_id in suspects
         hashed += segment.size_bytes if deep else 0
-        if not _is_sound(ledger, state, segment, deep):
+        if not _is_sound(state, segment, deep) or not _has_live(ledger, lease, state, segment, deep):
             damaged.append(segment)
+        elif segment.codes is not None and not is_whole(state, segment.codes, deep):
+            _do_without_codes(ledger, lease, state, segment)
     return damaged
 
 
-def _is_sound(ledger: Ledger, state: CollectionState, segment: Segment, deep: bool) -> bool:
+def _do_without_codes(ledger: Ledger, lease: Lease, state: CollectionState, segment: Segment) -> None:
+    """They are derived: a merge will make them anew."""
+    with ledger.write() as c:
+        lease.hold(c)
+        segments.change(c, state.id, segment.segment_id, codes=None)
+    segment.codes = None
+
+
+def _is_sound(state: CollectionState, segment: Segment, deep: bool) -> bool:
     if not all(is_whole(state, file, deep) for file in (segment.faiss, segment.chunks)):
         return False
     segment.verified = segment.verified or deep
-    return segment.live is None or is_whole(state, segment.live, deep) or _mend_live(ledger, state, segment)
+    return True
+
+
+def _has_live(ledger: Ledger, lease: Lease, state: CollectionState, segment: Segment, deep: bool) -> bool:
+    if segment.live is None or is_whole(state, segment.live, deep):
+        return True
+    return _mend_live(ledger, lease, state, segment)
 
 
 def is_whole(state: CollectionState, file: StoredFile, deep: bool = True) -> bool:
@@ -182,7 +210,7 @@ def is_whole(state: CollectionState, file: StoredFile, deep: bool = True) -> boo
     return True
 
 
-def _mend_live(ledger: Ledger, state: CollectionState, segment: Segment) -> bool:
+def _mend_live(ledger: Ledger, lease: Lease, state: CollectionState, segment: Segment) -> bool:
     """Write a live file anew from the ledger's versions, if that gives the very bytes that were there."""
     assert segment.live is not None
     with ledger.read() as c:
@@ -194,10 +222,7 @@ def _mend_live(ledger: Ledger, state: CollectionState, segment: Segment) -> bool
     data = encode_live(np.array([version in visible for version in versions], dtype=np.bool_))
     if hashlib.sha256(data).hexdigest() != segment.live.sha256:
         return False
-    if (state.folder / segment.live.name).exists():
-        put_aside(state.folder, segment.live.name)
-    write_new(state.folder, segment.live.name, data, "live")
-    sync_folder(state.folder / "segments")
+    mend(state.folder, segment.live.name, data, "live", lease.token)
     return True
 
 
@@ -212,6 +237,6 @@ def _refuse_more_than_one(state: CollectionState, damaged: list[Segment]) -> Non
 
 
 def count_restore(ledger: Ledger, outcome: str) -> None:
-    """For the metric ingest_restores_total."""
+    """For the metric ingest_restores_total; a repair counts itself."""
     with ledger.write() as c:
         metrics.add(c, "ingest_restores_total", 1, outcome=outcome)

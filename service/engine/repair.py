@@ -4,6 +4,8 @@ from collections.abc import Sequence
 from contextlib import closing
 from typing import Any
 
+from sqlalchemy import Connection
+
 from service.core.keys import file_of
 from service.engine import rescue
 from service.engine.commit import Committer
@@ -12,8 +14,9 @@ from service.engine.owner import Owner
 from service.engine.recover import is_whole
 from service.engine.state import CollectionState, Segment
 from service.engine.written import Replaced
+from service.failpoints import reach
 from service.index.files import put_aside
-from service.ledger import documents, events, items, jobs
+from service.ledger import documents, events, items, jobs, metrics
 from service.ledger.database import AnyRow, Ledger
 
 _UNREAD = {"stamp": "", "file_sha256": ""}
@@ -39,15 +42,23 @@ def take_out(
         )
         state.segments = [segment for segment in state.segments if segment not in damaged]
         # Items first: what a crash in between leaves is one item too many; the other order would lose them.
+        reach("repair.before")
         _queue_again(ledger, state.id, lost)
+        reach("repair.queued")
         new = rescue.write(committer, state, plan)
-    committer.commit(batch, owner, Replaced(damaged, new))
+    # Files before ledger: a segment that is missing is a damaged one, so a crash in between begins this again. The
+    # other order would leave damaged files among the sound ones, and nobody would look for them any more.
     for segment in damaged:
         _put_aside(state, segment)
     names = [segment.faiss.name for segment in damaged]
     said = {"segments": names, "documents": len(lost), "rescued": plan.rescued}
-    with ledger.write() as c:
+
+    def say_so(c: Connection) -> None:
         events.record(c, "segment_damaged", said, collection_id=state.id)
+        metrics.add(c, "ingest_restores_total", 1, outcome="repaired")
+
+    committer.commit(batch, owner, Replaced(damaged, new), say_so)
+    reach("repair.after")
     return said
 
 
@@ -68,9 +79,12 @@ def _containers_of(ledger: Ledger, collection_id: str, lost: Sequence[AnyRow]) -
 
 
 def _put_aside(state: CollectionState, segment: Segment) -> None:
-    """What is damaged; of the rest older generations may still have some use."""
-    for file in (segment.faiss, segment.chunks, segment.live):
-        if file is not None and (state.folder / file.name).exists() and not is_whole(state, file):
+    """The whole segment, or only its live file where that alone is damaged: older generations may need the rest."""
+    rows_are_whole = is_whole(state, segment.faiss) and is_whole(state, segment.chunks)
+    for file in (segment.faiss, segment.chunks, segment.live, segment.codes):
+        if file is None or not (state.folder / file.name).exists():
+            continue
+        if not rows_are_whole or not is_whole(state, file):
             put_aside(state.folder, file.name)
 
 

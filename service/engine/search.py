@@ -40,11 +40,12 @@ class Search:
     def search(self, name: str, query: Query) -> dict[str, Any]:
         """The nearest live chunks, best first, and the generation they are of.
 
-        Raises NotFound, BadRequest, SpaceMismatch, and Corrupt when nothing verified can be opened. A damaged
-        file in a newer generation leaves the older one, verified, in use; the job that comes next repairs it.
+        Raises NotFound, Conflict (it is being deleted), BadRequest, SpaceMismatch, and Corrupt when nothing
+        verified can be opened. A damaged file in a newer generation leaves the older one, verified, in use; the
+        job that comes next repairs it.
         """
         with self._ledger.read() as c:
-            row = collections.by_name(c, name)
+            row = collections.active(c, name)
         opened = self._collection(row) if row.published_generation else None
         answer = {"collection": name, "published_generation": row.published_generation}
         if opened is None:
@@ -63,6 +64,13 @@ class Search:
         """End the embedder, if a text was ever asked for, and let go of the collections."""
         self._embedder.close(lambda embedder: embedder.close())
         self._open.clear()
+
+    def forget_deleted(self) -> None:
+        """Let go of the files of collections that are deleted."""
+        with self._ledger.read() as c:
+            active = {row.id for row in collections.listing(c) if row.state == "active"}
+        with self._opening:
+            self._open = {known: opened for known, opened in self._open.items() if known in active}
 
     def _vector(self, space: Space, query: Query) -> Any:
         if (query.text is None) == (query.vector is None):

@@ -9,7 +9,7 @@ from service.core.job import Fact, State
 from service.engine.lease import BEAT_SECONDS, Observer
 from service.engine.settings import EngineSettings
 from service.engine.waiting import explain
-from service.errors import TryAgain
+from service.errors import NotFound, TryAgain
 from service.ledger import jobs, leases
 from service.ledger.database import AnyRow, Ledger
 
@@ -24,6 +24,7 @@ def sweep(ledger: Ledger, observer: Observer, settings: EngineSettings, supervis
     Of a `supervised` worker's death its supervisor hears (see `worker_lost`): the free lock settles nothing then.
     Its silence does, since it may be frozen.
     """
+    ledger.keep_reserve()
     explain(ledger)
     with ledger.read() as c:
         held = jobs.held(c)
@@ -71,7 +72,7 @@ def _settle_if_dead(
             message = "its worker is gone; resume to go on from the last checkpoint"
             _interrupt(c, jobs.get(c, job.id), "worker_gone", message)
             return True
-    except TryAgain:
+    except (TryAgain, NotFound):  # not found: its collection was deleted just now
         return False
 
 

@@ -1,12 +1,14 @@
 """Why queued jobs wait: any long-lived process tells those whom nobody has told."""
 
 from collections.abc import Sequence
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from sqlalchemy import Connection
 
 from service.core.job import State
+from service.errors import NotFound
 from service.ledger import jobs, leases, workers
 from service.ledger.database import AnyRow, Ledger
 
@@ -20,7 +22,7 @@ def explain(ledger: Ledger) -> None:
     with ledger.read() as c:
         told = [(job, reason) for job in _untold(c) if (reason := _why(c, job)) != job.reason]
     for job, reason in told:
-        with ledger.write() as c:
+        with suppress(NotFound), ledger.write() as c:  # not found: its collection was deleted just now
             now = jobs.get(c, job.id)
             if now.version == job.version:
                 jobs.note(c, job.id, "waiting", reason=reason)

@@ -2,16 +2,19 @@
 
 import logging
 import time
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from threading import Event
+
+from sqlalchemy import Connection
 
 from service.core.job import Fact, State
 from service.engine.ingest import GaveUp
 from service.engine.lease import Lease, Observer, Wanted
 from service.engine.tenure import Tenure
 from service.engine.tools import Tools
-from service.errors import BadRequest, Corrupt, LeaseLost, Refused, TryAgain
+from service.errors import BadRequest, Corrupt, LeaseLost, NotFound, Refused, TryAgain
 from service.index.files import make_folder
 from service.ledger import events, items, jobs, metrics, segments, workers
 from service.ledger.database import AnyRow, utc_now
@@ -86,6 +89,8 @@ class Worker:
         except OSError as error:
             self._note_waiting(job, "not_writable", f"{error}: make data_dir writable for this user")
             return False
+        except NotFound:  # its collection was deleted just now
+            return False
         if lease is None:
             return False  # whoever sweeps says so
         try:
@@ -106,7 +111,7 @@ class Worker:
     def _note_waiting(self, job: AnyRow, code: str, message: str) -> None:
         if (job.reason or {}).get("code") == code:
             return
-        with self.tools.ledger.write() as c:
+        with suppress(NotFound), self.tools.ledger.write() as c:
             if jobs.get(c, job.id).state == State.QUEUED:  # not one that another worker has just taken
                 jobs.note(c, job.id, "waiting", reason={"code": code, "message": message})
 
@@ -142,13 +147,16 @@ class Worker:
     def _hold(self, job: AnyRow, lease: Lease, code: str, message: str) -> None:
         retry_at = (datetime.now(UTC) + timedelta(seconds=HOLD_SECONDS)).isoformat(timespec="microseconds")
         reason = {"code": code, "message": message, "retry_at": retry_at}
-        with self.tools.ledger.write() as c:
+
+        def hold(c: Connection) -> None:
             lease.hold(c)
             items.take_back_all(c, job.id)
             row = jobs.get(c, job.id)
             # A job that somebody wants paused or cancelled does not wait for anything.
             jobs.apply(c, row, Fact.HELD, reason=reason if row.state == State.RUNNING else None, stage="")
             metrics.add(c, "ingest_checkpoint_failures_total", 1, reason=code)
+
+        self.tools.ledger.insist(hold)  # often just because the disk is full
 
     def _suspect(self, job: AnyRow, lease: Lease, error: Corrupt) -> None:
         """The next tenure's recovery looks into the file before anything else."""

@@ -37,16 +37,18 @@ NOTHING_REPLACED = Replaced()
 
 @dataclass
 class Written:
-    """What a commit opens, changes and closes, and the record that says so."""
+    """What a commit opens, changes, closes and opens again, and the record that says so."""
 
     generation: int
     batch: int
-    kind: str  # ingest, merge, repair, reindex
+    kind: str  # ingest, merge, repair, reindex, rollback, withdraw, restore, purge
     at: str  # ISO 8601, UTC
     started: float  # monotonic
     opened: list[Segment] = field(default_factory=list)
     changed: list[Change] = field(default_factory=list)
     closed: list[Segment] = field(default_factory=list)
+    reopened: list[Segment] = field(default_factory=list)  # as they were, or with other rows than just closed
+    redacted: list[Segment] = field(default_factory=list)  # of those: with other files than they had
     record: StoredFile = field(default_factory=lambda: StoredFile("", "", 0))
     record_bytes: bytes = b""
 
@@ -68,7 +70,7 @@ class Written:
         """The live segments once this commit counts, oldest batch first."""
         closed = {segment.segment_id for segment in self.closed}
         kept = [segment for segment in before if segment.segment_id not in closed]
-        return sorted([*kept, *self.opened], key=lambda segment: segment.first_batch)
+        return sorted([*kept, *self.opened, *self.reopened], key=lambda segment: segment.first_batch)
 
     def vectors(self, before: Sequence[Segment]) -> int:
         """How many rows are alive once this commit counts."""
@@ -89,7 +91,7 @@ class Written:
     def as_record(self) -> dict[str, Any]:
         """What the commit record says of segments, in plain JSON."""
         return {
-            "segments_opened": [_segment_json(segment) for segment in self.opened],
+            "segments_opened": [segment_json(segment) for segment in (*self.opened, *self.redacted)],
             "live_files": [
                 {"segment": change.segment.segment_id, "live": as_json(change.live), "rows": change.live_rows}
                 for change in self.changed
@@ -98,7 +100,8 @@ class Written:
         }
 
 
-def _segment_json(segment: Segment) -> dict[str, Any]:
+def segment_json(segment: Segment) -> dict[str, Any]:
+    """A segment as commit records describe it."""
     return {
         "segment": segment.segment_id,
         "first_batch": segment.first_batch,

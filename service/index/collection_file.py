@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 
 from service.errors import Refused
-from service.index.files import put_aside, sync_folder, write_new
+from service.index.files import put_aside, sync, sync_folder, write_new
 from service.index.sealed import Unsealed, seal, unseal
 
 NAME = "collection.json"
@@ -19,6 +19,7 @@ def claim_folder(root: Path, collection_id: str, store_id: str, is_ours: bool) -
     path, mine = root / NAME, _encoded(collection_id, store_id)
     found = path.read_bytes() if path.exists() else None
     if found == mine:
+        sync(path)  # its writer may have been killed before that
         return
     if found is not None and (problem := _foreign(root, found)):
         raise Refused(problem)
@@ -27,8 +28,8 @@ def claim_folder(root: Path, collection_id: str, store_id: str, is_ours: bool) -
             f"{path} is missing or damaged, and nothing else in the folder proves that it is this ledger's: "
             "restore the file from a backup, or point data_dir to where the collection is."
         )
-    if found is not None and mine.startswith(found):
-        path.unlink()  # the beginning of what a crash kept us from writing
+    if found is not None and mine.startswith(found.rstrip(b"\0")):
+        path.unlink()  # the beginning, or the length, of what a crash kept us from writing
     elif found is not None:
         put_aside(root, NAME)
     write_new(root, NAME, mine)
@@ -42,6 +43,15 @@ def problem_of(root: Path, collection_id: str, store_id: str) -> str:
     if found == _encoded(collection_id, store_id):
         return ""
     return (found is not None and _foreign(root, found)) or f"{path} is missing or damaged."
+
+
+def problem_in(root: Path, data: bytes, collection_id: str, store_id: str) -> str:
+    """What is wrong with these bytes of the file; "" where they, or what a crash has left of them, are this
+    collection's."""
+    mine = _encoded(collection_id, store_id)
+    if mine.startswith(data):
+        return ""
+    return _foreign(root, data) or f"{root / NAME} is damaged: move the folder away."
 
 
 def _encoded(collection_id: str, store_id: str) -> bytes:

@@ -35,7 +35,7 @@ class CommitRecord:
     generation: int
     token: int
     parent: Parent | None
-    kind: str  # ingest, merge, repair, reindex
+    kind: str  # ingest, merge, repair, reindex, rollback
     batch: int
     at: str  # ISO 8601, UTC
     job: str | None
@@ -47,6 +47,7 @@ class CommitRecord:
     segments_closed: Sequence[Json]
     live_files: Sequence[Json]
     space: Json | None = None  # of every vector from this commit on, where it changes that
+    rollback: Json | None = None  # to which generation, and what comes back of it
 
     @property
     def name(self) -> str:

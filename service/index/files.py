@@ -3,8 +3,8 @@
 import errno
 import hashlib
 import os
-from collections.abc import Iterable
-from contextlib import ExitStack
+from collections.abc import Callable, Iterable
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -32,9 +32,23 @@ class StoredFile:
 def make_folder(path: Path) -> None:
     """Create a folder, mode 0755 whatever the umask, durably; fine if it exists."""
     if not path.is_dir():
+        reach("folder.absent")
         path.mkdir(exist_ok=True)
+        reach("folder.made")
         path.chmod(0o755)
         sync_folder(path.parent)
+
+
+def make_data_folder(path: Path) -> None:
+    """Create a folder and those above it, durably; fine if it exists.
+
+    Its own name is synced in any case: whoever made it may have been killed, or may not have cared.
+    """
+    missing = [folder for folder in path.parents if not folder.is_dir()]
+    path.mkdir(parents=True, exist_ok=True)
+    for folder in (path, *missing):
+        with suppress(PermissionError):  # a folder that existed, above which we may only pass
+            sync(folder.parent)
 
 
 def write_new(root: Path, name: str, data: Data, kind: Kind = "file") -> StoredFile:
@@ -88,22 +102,29 @@ def _write(descriptor: int, parts: Iterable[Data]) -> tuple[str, int]:
 def sync_folder(path: Path) -> None:
     """Make the names in a folder durable."""
     reach("folder.unsynced")
-    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    sync(path)
+    reach("folder.synced")
+
+
+def sync(path: Path) -> None:
+    """Make a file's bytes, or a folder's names, durable, whoever has written them."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     try:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
-    reach("folder.synced")
 
 
-def replace(root: Path, name: str, data: Data) -> StoredFile:
+def replace(root: Path, name: str, data: Data, check: Callable[[], None] = lambda: None) -> StoredFile:
     """Replace `root/name` in one step, durably; for the manifest only, under the folder lock.
 
-    A temporary file that a crash left behind is overwritten: the lock says that nobody is writing it.
+    A temporary file that a crash left behind is overwritten: the lock says that nobody is writing it. `check` is called
+    last, and raises when that lock does not count any more.
     """
     temporary = f"{name}.tmp"
     (root / temporary).unlink(missing_ok=True)
     stored = write_new(root, temporary, data, "manifest")
+    check()
     os.replace(root / temporary, root / name)
     reach("manifest.replaced")
     sync_folder(root)
@@ -114,13 +135,48 @@ def put_aside(root: Path, name: str) -> None:
     """Move `root/name` to quarantine, durably, under a name that is free there."""
     path, quarantine = root / name, root / "quarantine"
     make_folder(quarantine)
-    free, number = quarantine / path.name, 1
-    while free.exists():
-        number += 1
-        free = quarantine / f"{path.name}~{number}"
+    free = _free_name(quarantine, path.name)
+    reach("aside.before")
     path.rename(free)
+    reach("aside.after")
     sync_folder(quarantine)
     sync_folder(path.parent)
+
+
+def _free_name(folder: Path, name: str) -> Path:
+    free, number = folder / name, 1
+    while free.exists():
+        number += 1
+        free = folder / f"{name}~{number}"
+    return free
+
+
+def mend(root: Path, name: str, data: Data, kind: Kind, token: int) -> None:
+    """Give a missing or damaged file the bytes that it must have, in one step; what was there is kept in quarantine.
+
+    A writer that was frozen in the middle of it, and has been fenced, can only do the same again.
+    """
+    path, temporary = root / name, f"{name}.t{token}.tmp"
+    write_new(root, temporary, data, kind)
+    if path.exists():
+        _keep_damaged(path, root / "quarantine", data)
+    reach("mend.before")
+    os.replace(root / temporary, path)
+    reach("mend.after")
+    sync_folder(path.parent)
+
+
+def _keep_damaged(path: Path, quarantine: Path, good: Data) -> None:
+    """Link a file into quarantine, unless it is there already or has been mended meanwhile."""
+    if any(kept.samefile(path) for kept in quarantine.glob(f"{path.name}*")):
+        return
+    kept = _free_name(quarantine, path.name)
+    reach("aside.before")
+    os.link(path, kept)
+    reach("aside.after")
+    if kept.read_bytes() == good:
+        kept.unlink()
+    sync_folder(quarantine)
 
 
 def verify(root: Path, stored: StoredFile) -> Path:

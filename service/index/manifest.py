@@ -34,6 +34,7 @@ class SegmentEntry:
     faiss: StoredFile
     chunks: StoredFile
     live: StoredFile | None
+    codes: StoredFile | None = None  # for approximate search; derived from `faiss`
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +76,7 @@ def encode(manifest: Manifest) -> bytes:
     values = asdict(manifest)
     values["checkpoints"] = values["checkpoints"][-KEPT_CHECKPOINTS:]
     for segment in values["segments"]:
-        files = {kind: segment.pop(kind) for kind in ("faiss", "chunks", "live")}
+        files = {kind: segment.pop(kind) for kind in ("faiss", "chunks", "live", "codes")}
         segment["files"] = {kind: stored for kind, stored in files.items() if stored}
     return seal({**values, "format": FORMAT})
 
@@ -108,12 +109,22 @@ def publish(root: Path, manifest: Manifest, wait_seconds: float = 5.0) -> bool:
     for that long, and TryAgain("disk_low").
     """
     data = encode(manifest)
-    with _folder_lock(root, wait_seconds):
+    with _folder_lock(root, wait_seconds) as lock:
         reach("manifest.locked")
         if not _supersedes(manifest, data, root):
             return False
-        replace(root, NAME, data)
+        replace(root, NAME, data, lambda: _require_same_folder(root, lock))
     return True
+
+
+def _require_same_folder(root: Path, lock: int) -> None:
+    """Who was frozen under the lock may find another collection in a new folder of the same name."""
+    try:
+        same = os.path.samestat(os.fstat(lock), os.stat(root / _LOCK))
+    except FileNotFoundError:
+        same = False
+    if not same:
+        raise TryAgain("publish_failing", f"{root} was deleted, and made anew since")
 
 
 def _supersedes(manifest: Manifest, data: bytes, root: Path) -> bool:
@@ -128,11 +139,12 @@ def _supersedes(manifest: Manifest, data: bytes, root: Path) -> bool:
 
 def _segment(values: dict[str, Any]) -> SegmentEntry:
     files = {kind: StoredFile(**stored) for kind, stored in values.pop("files").items()}
-    return SegmentEntry(**values, faiss=files["faiss"], chunks=files["chunks"], live=files.get("live"))
+    live, codes = files.get("live"), files.get("codes")
+    return SegmentEntry(**values, faiss=files["faiss"], chunks=files["chunks"], live=live, codes=codes)
 
 
 @contextmanager
-def _folder_lock(root: Path, wait_seconds: float) -> Iterator[None]:
+def _folder_lock(root: Path, wait_seconds: float) -> Iterator[int]:
     descriptor = os.open(root / _LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
     try:
         deadline = time.monotonic() + wait_seconds
@@ -140,7 +152,7 @@ def _folder_lock(root: Path, wait_seconds: float) -> Iterator[None]:
             if time.monotonic() > deadline:
                 raise TryAgain("publish_failing", f"{root / _LOCK} is held by another process")
             time.sleep(_POLL_SECONDS)
-        yield
+        yield descriptor
     finally:
         os.close(descriptor)  # releases the lock
 

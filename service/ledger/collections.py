@@ -4,19 +4,22 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 from uuid import uuid4
 
-from sqlalchemy import Connection, insert, select, update
+from sqlalchemy import Connection, delete, insert, select, update
 
-from service.errors import NotFound
+from service.errors import Conflict, NotFound
 from service.ledger import leases, spaces
 from service.ledger.database import AnyRow, utc_now
-from service.ledger.schema import collections, sources
+from service.ledger.schema import collections, names, sources
 
 
 def create(
     c: Connection, name: str, space: Mapping[str, Any], weights: str, settings: Mapping[str, Any]
 ) -> AnyRow:
-    """Add a collection and its lease."""
+    """Add a collection and its lease. Where one of this name was deleted, neither generations nor tokens start again."""
     collection_id = uuid4().hex
+    before = c.execute(select(names).where(names.c.name == name)).first()
+    # One above: a reader of the deleted collection goes on to it, and never back.
+    first = before.generation + 1 if before is not None else 0
     c.execute(
         insert(collections).values(
             id=collection_id,
@@ -24,12 +27,20 @@ def create(
             space=dict(space),
             weights=weights,
             settings=dict(settings),
+            generation=first,
+            kept_from=first,
             created_at=utc_now(),
         )
     )
-    spaces.begin(c, collection_id, 0, space, weights)
-    leases.read(c, collection_id)
+    spaces.begin(c, collection_id, first, space, weights)
+    leases.create(c, collection_id, before.token if before is not None else 0)
     return by_name(c, name)
+
+
+def remember(c: Connection, row: AnyRow, token: int) -> None:
+    """What a later collection of the same name must stay above."""
+    c.execute(delete(names).where(names.c.name == row.name))
+    c.execute(insert(names).values(name=row.name, generation=row.generation, token=token))
 
 
 def by_name(c: Connection, name: str) -> AnyRow:
@@ -38,6 +49,21 @@ def by_name(c: Connection, name: str) -> AnyRow:
     if row is None:
         raise NotFound("collection", name)
     return row
+
+
+def active(c: Connection, name: str) -> AnyRow:
+    """The collection called `name`; raises NotFound, and Conflict where it is being deleted."""
+    row = by_name(c, name)
+    refuse_if_deleting(row)
+    return row
+
+
+def refuse_if_deleting(row: AnyRow) -> None:
+    """Raise Conflict where the collection is being deleted."""
+    if row.state == "deleting":
+        raise Conflict(
+            f"Collection {row.name!r} is being deleted: wait until it is gone, or take another name."
+        )
 
 
 def find(c: Connection, name: str) -> AnyRow | None:
@@ -61,6 +87,12 @@ def of_source(c: Connection, source_id: int) -> AnyRow:
 def listing(c: Connection) -> Sequence[AnyRow]:
     """All collections by name."""
     return c.execute(select(collections).order_by(collections.c.name)).all()
+
+
+def unpublished(c: Connection) -> Sequence[str]:
+    """The ids of collections whose newest generation readers cannot see yet."""
+    behind = collections.c.published_generation < collections.c.generation
+    return c.execute(select(collections.c.id).where(behind).order_by(collections.c.name)).scalars().all()
 
 
 def reserve(c: Connection, collection_id: str, column: str, count: int) -> int:

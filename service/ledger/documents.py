@@ -1,9 +1,21 @@
 """Documents and their versions, as the last commit left them."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from itertools import islice
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, bindparam, case, func, insert, select, update
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    bindparam,
+    case,
+    delete,
+    exists,
+    func,
+    insert,
+    select,
+    update,
+)
 
 from service.core.keys import range_of_records
 from service.ledger.database import AnyRow
@@ -13,7 +25,9 @@ _WHERE_FROM = ("key", "source_id", "folder", "name", "record")
 _ROWS_AT_ONCE = 5_000
 _KEYS_AT_ONCE = 1_000  # a statement may have only so many parameters
 _LAST_CHARACTER = "\U0010ffff"
-GONE = ("deleted", "withdrawn")  # vanished from the source; taken out by somebody, whatever the source has
+WITHDRAWN = "withdrawn"
+PURGED = "purged"  # the `detail` of what has been withdrawn so thoroughly that no rollback brings it back
+GONE = ("deleted", WITHDRAWN)  # vanished from the source; taken out by somebody, whatever the source has
 _NO_DOCUMENT = (*GONE, "container")
 
 # Built once: they are executed for every few folders of a listing, or for every record of a file.
@@ -98,6 +112,46 @@ def count_of_files(c: Connection, collection_id: str, keys: Sequence[str]) -> in
         mine = _records_of(collection_id, key) & documents.c.state.not_in(_NO_DOCUMENT)
         count += c.execute(select(func.count()).select_from(documents).where(mine)).scalar_one()
     return count
+
+
+def count_among(c: Connection, collection_id: str, doc_ids: Collection[int]) -> int:
+    """How many of these documents are there, containers aside."""
+    count, ids = 0, iter(doc_ids)
+    while some := list(islice(ids, _KEYS_AT_ONCE)):
+        mine = (documents.c.collection_id == collection_id) & documents.c.doc_id.in_(some)
+        query = (
+            select(func.count()).select_from(documents).where(mine, documents.c.state.not_in(_NO_DOCUMENT))
+        )
+        count += c.execute(query).scalar_one()
+    return count
+
+
+def ids_purged(c: Connection, collection_id: str) -> set[int]:
+    """The documents of which nothing is left, and which have not come in again since."""
+    mine = (documents.c.collection_id == collection_id) & (documents.c.detail == PURGED)
+    return set(c.execute(select(documents.c.doc_id).where(mine)).scalars())
+
+
+def forget_versions(c: Connection, collection_id: str, doc_ids: Sequence[int]) -> None:
+    """No generation has ever had these documents."""
+    mine = (versions.c.collection_id == collection_id) & versions.c.doc_id.in_(doc_ids)
+    theirs = version_spans.c.version_id.in_(select(versions.c.version_id).where(mine))
+    c.execute(delete(version_spans).where(version_spans.c.collection_id == collection_id, theirs))
+    c.execute(delete(versions).where(mine))
+
+
+def unread_without_version(c: Connection, collection_id: str) -> None:
+    """Documents that are said to have a version which was purged: the next job reads them anew."""
+    same = (versions.c.collection_id == collection_id) & (versions.c.version_id == documents.c.version_id)
+    mine = (documents.c.collection_id == collection_id) & documents.c.version_id.is_not(None)
+    unread = {"state": "pending", "version_id": None, "chunks": 0, "stamp": "", "file_sha256": ""}
+    c.execute(update(documents).where(mine, ~exists().where(same)).values(**unread, content_sha256=""))
+
+
+def ids_in_state(c: Connection, collection_id: str, state: str) -> set[int]:
+    """The documents in a state."""
+    mine = (documents.c.collection_id == collection_id) & (documents.c.state == state)
+    return set(c.execute(select(documents.c.doc_id).where(mine)).scalars())
 
 
 def count_by_state(c: Connection, collection_id: str) -> dict[str, int]:
@@ -214,6 +268,15 @@ def save_versions(
             versions.c.version_id == bindparam("the_version")
         )
         c.execute(update(versions).where(same).values({name: bindparam(name) for name in names}), rows)
+
+
+def abandon(c: Connection, collection_id: str, version_ids: Collection[int]) -> None:
+    """Nobody will finish these versions, as far as they are not finished."""
+    rows = [{"the_version": version_id} for version_id in version_ids]
+    if rows:
+        mine = (versions.c.collection_id == collection_id) & (versions.c.state == "unfinished")
+        mine &= versions.c.version_id == bindparam("the_version")
+        c.execute(update(versions).where(mine).values(state="abandoned"), rows)
 
 
 def open_spans(c: Connection, collection_id: str, version_ids: Sequence[int], generation: int) -> None:

@@ -1,6 +1,6 @@
 """Work items of a job: only what has something to do; an unchanged file has no row."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, bindparam, delete, func, insert, select, update
@@ -13,6 +13,7 @@ from service.ledger.schema import items, literally
 _OPEN = literally(items.c.state, "pending", "in_flight")
 _AMISS = literally(items.c.state, "failed", "skipped")
 _INDEXED = {"pending": _OPEN, "in_flight": _OPEN, "failed": _AMISS, "skipped": _AMISS}
+_AT_ONCE = 5_000
 ASKED = "asked"  # the reason of what was done to an item because somebody wanted it
 
 
@@ -164,6 +165,27 @@ def retry_failed(c: Connection, job_id: str, item_id: int | None = None) -> int:
             detail=None,
         )
     ).rowcount
+
+
+def every(c: Connection, job_id: str) -> Iterator[AnyRow]:
+    """All items of a job, oldest first, a few at a time."""
+    yield from c.execute(select(items).where(items.c.job_id == job_id).order_by(items.c.id)).yield_per(
+        _AT_ONCE
+    )
+
+
+def reopen(c: Connection, ids: Sequence[int]) -> None:
+    """What settled these is undone: pending, with a clean slate."""
+    clean: dict[str, Any] = {"state": "pending", "attempts": 0, "spared": 0, "tries": 0}
+    clean |= {"not_before": None, "reason": None, "detail": None}
+    if ids:
+        mine = items.c.id == bindparam("item")
+        c.execute(update(items).where(mine).values(**clean), [{"item": number} for number in ids])
+
+
+def forget(c: Connection, job_id: str) -> None:
+    """Remove every item of a job that begins anew."""
+    c.execute(delete(items).where(items.c.job_id == job_id))
 
 
 def listing(

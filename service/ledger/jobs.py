@@ -1,6 +1,6 @@
 """Job rows, and the only function that moves one from state to state."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 from uuid import uuid4
 
@@ -41,6 +41,7 @@ COUNTERS = (
 _wide = select(
     jobs,
     collections.c.name.label("collection"),
+    collections.c.state.label("collection_state"),
     collections.c.generation,
     collections.c.next_doc_id,
     sources.c.type,
@@ -95,12 +96,6 @@ def unfinished_of(c: Connection, collection_id: str, source_id: int) -> AnyRow |
     return c.execute(_wide.where(mine, jobs.c.state.in_(UNFINISHED))).first()
 
 
-def unfinished_in(c: Connection, collection_id: str) -> Sequence[AnyRow]:
-    """The unfinished jobs of a collection, oldest first."""
-    mine = (jobs.c.collection_id == collection_id) & jobs.c.state.in_(UNFINISHED)
-    return c.execute(_wide.where(mine).order_by(jobs.c.number)).all()
-
-
 def latest_of(c: Connection, collection_id: str, source_id: int) -> AnyRow | None:
     """The newest job of a collection and source, finished or not."""
     mine = (jobs.c.collection_id == collection_id) & (jobs.c.source_id == source_id)
@@ -126,6 +121,13 @@ def listing(
     return c.execute(query).all()
 
 
+def unfinished_in(c: Connection, collection_id: str, named: Collection[str] = ()) -> Sequence[AnyRow]:
+    """A collection's unfinished jobs, and its failed ones that are `named`, oldest first."""
+    failed = (jobs.c.state == State.FAILED) & jobs.c.id.in_(named)
+    mine = (jobs.c.collection_id == collection_id) & (jobs.c.state.in_(UNFINISHED) | failed)
+    return c.execute(_wide.where(mine).order_by(jobs.c.number)).all()
+
+
 def waiting(c: Connection) -> Sequence[AnyRow]:
     """Jobs that want a worker: queued ones, and cancellations that nobody has finished; oldest first."""
     wanted = (State.QUEUED, State.CANCELLING)
@@ -147,6 +149,7 @@ def ask(c: Connection, job_id: str, verb: Verb) -> AnyRow:
     possible, other = allowed(c, row)
     if verb not in possible:
         because = f" while job {other.id} of the same source is {other.state}" if other is not None else ""
+        because = because if row.collection_state == "active" else " while its collection is being deleted"
         raise IllegalMove(verb.value, state.value, possible, because=because)
     changes: dict[str, Any] = {"desired_state": WISHES[verb], "wished_at": utc_now(), "reason": None}
     if verb in (Verb.RESUME, Verb.RETRY):
@@ -163,6 +166,8 @@ def ask(c: Connection, job_id: str, verb: Verb) -> AnyRow:
 def allowed(c: Connection, row: AnyRow) -> tuple[list[str], AnyRow | None]:
     """(The verbs that would change something now, the job that keeps a finished one from coming back)."""
     verbs = allowed_verbs(State(row.state))
+    if row.collection_state != "active":
+        return [verb for verb in verbs if verb == Verb.CANCEL], None
     comes_back = [verb for verb in verbs if move(State(row.state), Verb(verb)) in UNFINISHED]
     if State(row.state) not in FINISHED or not comes_back:
         return verbs, None

@@ -2,18 +2,22 @@
 
 from sqlalchemy import Connection, insert, select, update
 
-from service.errors import LeaseLost
+from service.errors import LeaseLost, NotFound
 from service.ledger.database import AnyRow
 from service.ledger.schema import leases
 
 
 def read(c: Connection, collection_id: str) -> AnyRow:
-    """The lease as it stands: (collection_id, token, holder, lock_host, beat); holder "" means free."""
+    """The lease as it stands: (collection_id, token, holder, lock_host, beat); holder "" means free. Raises NotFound."""
     row = c.execute(select(leases).where(leases.c.collection_id == collection_id)).first()
     if row is None:
-        c.execute(insert(leases).values(collection_id=collection_id, token=0, holder="", beat=0))
-        return read(c, collection_id)
+        raise NotFound("collection", collection_id)
     return row
+
+
+def create(c: Connection, collection_id: str, token: int) -> None:
+    """The free lease of a new collection; every token that is given out is above this one."""
+    c.execute(insert(leases).values(collection_id=collection_id, token=token, holder="", beat=0))
 
 
 def take(c: Connection, seen: AnyRow, holder: str, job_id: str, lock_host: str) -> int | None:

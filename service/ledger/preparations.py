@@ -6,24 +6,33 @@ from typing import Any
 from sqlalchemy import Connection, delete, func, insert, select, update
 
 from service.core.job import State
+from service.core.upkeep import Kind
+from service.ledger import collections, tasks
 from service.ledger.database import AnyRow
-from service.ledger.schema import checkpoints, documents, jobs, prepared, segments, version_spans, versions
+from service.ledger.schema import documents, jobs, prepared, segments, version_spans, versions
 
 _ENDED = (State.CANCELLED, State.SUCCEEDED, State.COMPLETED_WITH_ERRORS)
 
-_what_is_prepared = [column for column in prepared.c if column.name not in ("job_id", "version_id")]
+_what_is_prepared = [
+    column for column in prepared.c if column.name not in ("job_id", "version_id", "collection_id")
+]
 
 
 def missing(c: Connection, collection_id: str, job_id: str, after: int, limit: int) -> Sequence[AnyRow]:
     """Visible versions above `after` that are not wholly prepared, ascending, with how far they are."""
-    visible = (version_spans.c.collection_id == collection_id) & version_spans.c.to_generation.is_(None)
+    live = (version_spans.c.collection_id == collection_id) & version_spans.c.to_generation.is_(None)
     mine = (prepared.c.job_id == job_id) & (prepared.c.version_id == version_spans.c.version_id)
     columns = [prepared.c[name] for name in ("position", "recut_id", "first_segment", "last_segment")]
     written = func.coalesce(prepared.c.chunks, 0).label("written")
-    joined = version_spans.join(versions, _same_version).outerjoin(prepared, mine)
-    query = select(versions, *columns, written).select_from(joined).where(visible)
-    todo = (versions.c.version_id > after) & (prepared.c.done.is_(None) | ~prepared.c.done)
-    return c.execute(query.where(todo).order_by(versions.c.version_id).limit(limit)).all()
+    number = version_spans.c.version_id
+    todo = (number > after) & (prepared.c.done.is_(None) | ~prepared.c.done)
+    page = select(number, *columns, written).select_from(version_spans.outerjoin(prepared, mine))
+    # A page first, then its versions: joined at once, SQLite would go through all versions for each.
+    found = page.where(live, todo).order_by(number).limit(limit).subquery()
+    rest = [column for column in found.c if column.name != "version_id"]
+    same = (versions.c.collection_id == collection_id) & (versions.c.version_id == found.c.version_id)
+    query = select(versions, *rest).select_from(found.join(versions, same))
+    return c.execute(query.order_by(versions.c.version_id)).all()
 
 
 def count_done(c: Connection, collection_id: str, job_id: str) -> tuple[int, int]:
@@ -54,12 +63,14 @@ def document_of(c: Connection, collection_id: str, version_id: int) -> tuple[Any
     return version, c.execute(select(documents).where(owner)).one()
 
 
-def put(c: Connection, job_id: str, rows: Sequence[Mapping[str, Any]]) -> None:
+def put(c: Connection, collection_id: str, job_id: str, rows: Sequence[Mapping[str, Any]]) -> None:
     """How far versions are now; every mapping has the same keys, `version_id` among them."""
     if rows:
         numbers = [row["version_id"] for row in rows]
         c.execute(delete(prepared).where(prepared.c.job_id == job_id, prepared.c.version_id.in_(numbers)))
-        c.execute(insert(prepared), [{**row, "job_id": job_id} for row in rows])
+        c.execute(
+            insert(prepared), [{**row, "collection_id": collection_id, "job_id": job_id} for row in rows]
+        )
 
 
 def add_segment(c: Connection, collection_id: str, job_id: str, segment_id: int, **values: Any) -> None:
@@ -99,6 +110,12 @@ def drop(c: Connection, collection_id: str, job_id: str) -> None:
     _release(c, (segments.c.collection_id == collection_id) & (segments.c.prepared_by == job_id))
 
 
+def tidy_later(c: Connection, job: AnyRow) -> None:
+    """Have removed, soon and under the lease, what a cancelled job (its row) has prepared, if it has anything."""
+    if segments_of(c, job.collection_id, job.id):
+        tasks.create(c, collections.by_id(c, job.collection_id), Kind.TIDY, {})
+
+
 def ended(c: Connection, collection_id: str) -> Sequence[str]:
     """Jobs that have prepared something and will not go on: ended for good, or followed by another such job."""
     mine = (segments.c.collection_id == collection_id) & (segments.c.state == "prepared")
@@ -111,21 +128,10 @@ def ended(c: Connection, collection_id: str) -> Sequence[str]:
     return c.execute(select(jobs.c.id).where(jobs.c.id.in_(found), over)).scalars().all()
 
 
-def pin(c: Connection, collection_id: str, generation: int) -> None:
-    """Keep a generation until somebody unpins it."""
-    mine = (checkpoints.c.collection_id == collection_id) & (checkpoints.c.generation == generation)
-    c.execute(update(checkpoints).where(mine).values(pinned=True))
-
-
 def abandon_unfinished(c: Connection, collection_id: str) -> None:
     """Documents that are half in begin again: their rows are in the space that is left."""
     mine = (versions.c.collection_id == collection_id) & (versions.c.state == "unfinished")
     c.execute(update(versions).where(mine).values(state="abandoned"))
-
-
-_same_version = (versions.c.collection_id == version_spans.c.collection_id) & (
-    versions.c.version_id == version_spans.c.version_id
-)
 
 
 def _release(c: Connection, mine: Any) -> None:

@@ -97,6 +97,7 @@ prepared = Table(
     metadata,
     Column("job_id", String(40), primary_key=True),
     Column("version_id", BigInteger, primary_key=True),
+    Column("collection_id", String(32), nullable=False),
     _count("position"),  # chunks of the version that are dealt with
     _count("chunks"),  # rows that they have become
     Column("done", Boolean, nullable=False),
@@ -278,7 +279,7 @@ segments = Table(
     _collection(),
     Column("segment_id", BigInteger, primary_key=True),
     Column("token", BigInteger, nullable=False),
-    Column("state", String(12), nullable=False),  # reserved, prepared, committed
+    Column("state", String(12), nullable=False),  # reserved, garbage, prepared, committed
     Column("first_batch", BigInteger, nullable=False, server_default="0"),
     Column("last_batch", BigInteger, nullable=False, server_default="0"),
     _count("rows"),
@@ -314,7 +315,7 @@ checkpoints = Table(
     _collection(),
     Column("generation", BigInteger, primary_key=True),
     Column("batch", BigInteger, nullable=False),
-    Column("kind", String(10), nullable=False),  # ingest, merge, repair
+    Column("kind", String(10), nullable=False),  # ingest, merge, repair, rollback
     Column("job_id", String(40)),
     Column("file", String(100), nullable=False),
     Column("sha256", String(64), nullable=False),
@@ -326,6 +327,8 @@ checkpoints = Table(
     Column("seconds", Float, nullable=False),
     Column("pinned", Boolean, nullable=False, server_default=text("0")),
     _now_text("at", nullable=False),
+    # Without the records, which are large.
+    Index("checkpoints_in_short", "collection_id", "generation", "kind", "job_id", "at", "pinned"),
 )
 
 events = Table(
@@ -394,12 +397,22 @@ names = Table(
     Column("token", BigInteger, nullable=False),
 )
 
+# Below a collection's `kept_from`, the generations that can still be gone back to.
+retained = Table(
+    "retained",
+    metadata,
+    Column("collection_id", String(32), primary_key=True),
+    Column("generation", BigInteger, primary_key=True),
+)
+
 garbage = Table(
     "garbage",
     metadata,
     Column("collection_id", String(32), primary_key=True),
     Column("file", String(100), primary_key=True),
-    _now_text("unneeded_since", nullable=False),
+    _now_text("unneeded_since", nullable=False),  # for people
+    Column("boot", String(40), nullable=False, server_default=""),  # of the machine that has seen it so
+    Column("boot_seconds", Float, nullable=False, server_default="0"),  # then, by its monotonic clock
 )
 
 idempotency = Table(

@@ -1,10 +1,23 @@
 """Which versions of documents are visible at which generation, and what two generations have not in common."""
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Sequence
 from typing import NamedTuple
 
-from sqlalchemy import ColumnElement, Connection, Select, and_, exists, func, null, or_, select, union_all
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    FromClause,
+    Select,
+    and_,
+    exists,
+    func,
+    null,
+    or_,
+    select,
+    union_all,
+)
 
+from service.ledger.database import AnyRow
 from service.ledger.schema import documents, version_spans, versions
 
 _ROWS_AT_ONCE = 5_000
@@ -52,6 +65,27 @@ def tally(c: Connection, collection_id: str, start: int, end: int) -> Tally:
     return Tally(*map(int, row))
 
 
+def in_state_at(c: Connection, collection_id: str, state: str, generation: int) -> Sequence[AnyRow]:
+    """The versions that were visible at a generation, of documents that are in this state now."""
+    of_version = (versions.c.collection_id == collection_id) & (
+        versions.c.version_id == version_spans.c.version_id
+    )
+    of_document = (documents.c.collection_id == collection_id) & (documents.c.doc_id == versions.c.doc_id)
+    joined = version_spans.join(versions, of_version).join(documents, of_document)
+    query = select(versions).select_from(joined).where(_at(version_spans, collection_id, generation))
+    return c.execute(query.where(documents.c.state == state)).all()
+
+
+def turn_back(
+    c: Connection, collection_id: str, start: int, end: int, without: Collection[int]
+) -> tuple[list[int], list[int]]:
+    """(Versions that leave, versions that come back) on the way from one generation to an earlier one."""
+    leave = select(version_spans.c.version_id).where(_only_at(collection_id, start, end))
+    come = select(version_spans.c.version_id).where(_only_at(collection_id, end, start))
+    back = [version_id for version_id in c.execute(come).scalars() if version_id not in without]
+    return list(c.execute(leave).scalars()), back
+
+
 def _by_document(collection_id: str, start: int, end: int) -> Select[tuple[int, int | None, int | None]]:
     """(doc_id, before, after) of every document that differs."""
     gone = select(version_spans.c.version_id.label("before"), null().label("after"))
@@ -76,15 +110,14 @@ def _by_document(collection_id: str, start: int, end: int) -> Select[tuple[int, 
 def _only_at(collection_id: str, here: int, there: int) -> ColumnElement[bool]:
     """Spans that contain one generation, of versions that are not visible at the other."""
     other = version_spans.alias()
-    elsewhere = exists().where(
-        other.c.collection_id == collection_id,
-        other.c.version_id == version_spans.c.version_id,
-        other.c.from_generation <= there,
-        or_(other.c.to_generation.is_(None), other.c.to_generation > there),
-    )
+    same = other.c.version_id == version_spans.c.version_id
+    elsewhere = exists().where(same, _at(other, collection_id, there))
+    return and_(_at(version_spans, collection_id, here), ~elsewhere)
+
+
+def _at(spans: FromClause, collection_id: str, generation: int) -> ColumnElement[bool]:
     return and_(
-        version_spans.c.collection_id == collection_id,
-        version_spans.c.from_generation <= here,
-        or_(version_spans.c.to_generation.is_(None), version_spans.c.to_generation > here),
-        ~elsewhere,
+        spans.c.collection_id == collection_id,
+        spans.c.from_generation <= generation,
+        or_(spans.c.to_generation.is_(None), spans.c.to_generation > generation),
     )

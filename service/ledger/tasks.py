@@ -10,6 +10,7 @@ from sqlalchemy import ColumnElement, Connection, delete, insert, select, update
 from service.core.upkeep import OPEN, Kind, TaskState
 from service.errors import NotFound
 from service.ledger import events
+from service.ledger.collections import refuse_if_deleting
 from service.ledger.database import AnyRow, utc_now
 from service.ledger.schema import literally, tasks
 
@@ -17,7 +18,9 @@ MOST_WAITED_SECONDS = 60.0
 
 
 def create(c: Connection, collection: AnyRow, kind: Kind, options: Mapping[str, Any]) -> AnyRow:
-    """Queue a task for a collection (its row)."""
+    """Queue a task for a collection (its row). Raises Conflict where that is being deleted."""
+    if kind != Kind.DROP:
+        refuse_if_deleting(collection)
     now = utc_now()
     task_id = f"task-{now[:10].replace('-', '')}-{uuid4().hex[:10]}"
     c.execute(
@@ -67,8 +70,20 @@ def is_open(c: Connection, collection_id: str, kinds: Collection[Kind]) -> bool:
 
 def is_ordered(c: Connection, collection_id: str, kind: Kind) -> bool:
     """Whether a task of this kind is open, due or not."""
+    return ordered(c, collection_id, kind) is not None
+
+
+def ordered(c: Connection, collection_id: str, kind: Kind) -> AnyRow | None:
+    """The oldest open task of this kind, due or not."""
     mine = (tasks.c.collection_id == collection_id) & _open() & (tasks.c.kind == kind)
-    return c.execute(select(tasks.c.id).where(mine).limit(1)).first() is not None
+    return c.execute(select(tasks).where(mine).order_by(tasks.c.number).limit(1)).first()
+
+
+def fail_all(c: Connection, collection_id: str, code: str, message: str, but: str = "") -> None:
+    """Whatever is open of a collection's tasks, `but` one, cannot be done."""
+    mine = (tasks.c.collection_id == collection_id) & _open() & (tasks.c.id != but)
+    for task_id in c.execute(select(tasks.c.id).where(mine)).scalars().all():
+        fail(c, task_id, code, message)
 
 
 def collections_with_open(c: Connection) -> Sequence[AnyRow]:

@@ -1,26 +1,29 @@
-"""Order that a document leaves its collection, or comes back; loads nothing heavy, so that the API may."""
+"""Order that a document, or a whole collection, leaves or comes back; loads nothing heavy, so that the API may."""
 
 from collections.abc import Mapping
 from typing import Any
 
 from sqlalchemy import Connection
 
+from service.core.job import Verb
 from service.core.keys import file_of
 from service.core.upkeep import Kind
 from service.errors import Conflict, NotFound
-from service.ledger import collections, documents, tasks
+from service.ledger import collections, documents, jobs, tasks
 from service.ledger.database import AnyRow
 from service.maintenance.orders import Orders, view
 
 Which = Mapping[str, Any]  # doc_id or key
 
 
-def withdraw(orders: Orders, collection: str, which: Which) -> dict[str, Any]:
-    """Order a withdrawal; the task. Raises NotFound."""
+def withdraw(orders: Orders, collection: str, which: Which, purge: bool = False) -> dict[str, Any]:
+    """Order a withdrawal, and with `purge` that all generations lose the text; the task. Raises NotFound, Conflict."""
     with orders.ledger.write() as c:
         row = collections.by_name(c, collection)
-        document = _document(c, row, which)
-        return view(tasks.create(c, row, Kind.WITHDRAW, {"key": document.key}))
+        options = {"key": _document(c, row, which).key}
+        # Out at once, also beside a job; what rewrites many files waits for the job's end.
+        task = tasks.create(c, row, Kind.WITHDRAW, options)
+        return view(tasks.create(c, row, Kind.PURGE, options) if purge else task)
 
 
 def restore(orders: Orders, collection: str, which: Which) -> dict[str, Any]:
@@ -35,6 +38,21 @@ def restore(orders: Orders, collection: str, which: Which) -> dict[str, Any]:
                 f"{document.key!r} cannot come back while its file is withdrawn: restore {file.key!r}."
             )
         return view(tasks.create(c, row, Kind.RESTORE_DOCUMENT, {"key": document.key}))
+
+
+def drop(orders: Orders, name: str) -> dict[str, Any]:
+    """Order that a collection is deleted, and cancel its jobs; the task. Irrevocable from here on. Raises NotFound."""
+    with orders.ledger.write() as c:
+        row = collections.by_name(c, name)
+        ordered = tasks.ordered(c, row.id, Kind.DROP)
+        if ordered is not None:
+            return view(ordered)
+        for job in jobs.unfinished_in(c, row.id):
+            if Verb.CANCEL in jobs.allowed(c, job)[0]:
+                jobs.ask(c, job.id, Verb.CANCEL)
+        tasks.fail_all(c, row.id, "deleted", "the collection is being deleted")
+        collections.change(c, row.id, state="deleting")
+        return view(tasks.create(c, row, Kind.DROP, {}))
 
 
 def _document(c: Connection, collection: AnyRow, which: Which) -> AnyRow:

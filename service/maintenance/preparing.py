@@ -168,7 +168,9 @@ class Preparing(Interruptible):
             self.lease.hold(c)
             if number is not None:
                 preparations.add_segment(c, self.state.id, self.job.id, number, **values)
-            preparations.put(c, self.job.id, [remake.as_row(number) for remake in load.remakes])
+            preparations.put(
+                c, self.state.id, self.job.id, [remake.as_row(number) for remake in load.remakes]
+            )
             row = self._count(c, load)
         reach("ledger.after")
         settled = row.done + row.failed

@@ -36,6 +36,14 @@ def former_vectors(holding: Holding, doc_ids: Sequence[int]) -> list[Vector]:
     return found
 
 
+def document_ids(holding: Holding, key: str) -> list[int]:
+    """The document with this key, and the first records of it where it is a file."""
+    with holding.ledger.read() as c:
+        whole = documents.by_key(c, holding.state.id, key)
+        records = documents.records_of(c, holding.state.id, key, limit=MOST_ASKED)
+    return [row.doc_id for row in (whole, *records) if row is not None]
+
+
 def is_out(folder: Path, key: str, generation: int, vectors: Sequence[Vector]) -> bool:
     """Whether the published manifest, at this generation or above, has no row of the document with this key.
 

@@ -55,9 +55,9 @@ class ReindexTenure(Tenure):
             return self._finish()
         settled = super()._settle(fact)
         with self._tools.ledger.write() as c:
-            self._lease.hold(c)
-            if jobs.get(c, self._job.id).state == State.CANCELLED:
-                preparations.drop(c, self._state.id, self._job.id)
+            row = jobs.get(c, self._job.id)
+            if row.state == State.CANCELLED:
+                preparations.tidy_later(c, row)
         return settled
 
 

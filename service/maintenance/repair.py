@@ -8,11 +8,10 @@ from typing import Any
 from service.engine import rescue
 from service.engine.owner import MAINTENANCE
 from service.engine.publish import publish
-from service.engine.recover import count_restore, is_whole, recover
+from service.engine.recover import is_whole, recover
 from service.engine.repair import take_out
 from service.engine.verify import verify_collection
 from service.ledger import collections, documents, events, segments
-from service.ledger.database import utc_now
 from service.maintenance.work import Result, Work
 
 _NOTHING_LOST: Mapping[str, Any] = {"segments": [], "documents": 0, "rescued": 0}
@@ -31,7 +30,6 @@ def run(work: Work) -> Result:
     done = _NOTHING_LOST
     if damaged:
         done = take_out(ledger, holding.committer, state, MAINTENANCE, damaged)
-        count_restore(ledger, "repaired")
     corrected = _correct_counts(work)
     if state.generation:
         publish(ledger, holding.lease, state)
@@ -68,7 +66,7 @@ def _correct_counts(work: Work) -> bool:
     holding, state = work.holding, work.holding.state
     with holding.ledger.write() as c:
         holding.lease.hold(c)
-        segments.found_sound(c, state.id, [segment.segment_id for segment in state.segments], utc_now())
+        segments.trust(c, state.id, [segment.segment_id for segment in state.segments])
         row = collections.by_id(c, state.id)
         counted = {"documents": documents.count_visible(c, state.id), "vectors": state.vectors}
         said = {"documents": row.documents, "vectors": row.vectors}

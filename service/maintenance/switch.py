@@ -25,7 +25,7 @@ from service.index.chunkfile import ChunkFile
 from service.index.files import put_aside, sync_folder, verify
 from service.index.live import write_live
 from service.index.records import Mask, live_name
-from service.ledger import documents, events, jobs, preparations, spaces
+from service.ledger import documents, events, jobs, preparations, segments, spaces
 from service.ledger.database import AnyRow, utc_now
 
 Json = dict[str, Any]
@@ -158,7 +158,7 @@ class Switch:
         """What a switch alone does: another space, the old one pinned, nothing prepared any more."""
         state = self.holding.state
         preparations.abandon_unfinished(c, state.id)
-        preparations.pin(c, state.id, state.generation)
+        segments.pin(c, state.id, state.generation, True)
         preparations.drop(c, state.id, self.job.id)
         spaces.begin(c, state.id, written.generation, asdict(self.space), self.weights, self.job.id)
         newest = {"generation": written.generation, "at": written.at, "sha256": written.record.sha256}

@@ -12,7 +12,7 @@ from service.engine.known_file import KnownFile
 from service.engine.owner import MAINTENANCE
 from service.ledger import documents, items, jobs
 from service.ledger.database import AnyRow
-from service.maintenance.proof import MOST_ASKED, former_vectors, is_out
+from service.maintenance.proof import document_ids, former_vectors, is_out
 from service.maintenance.publishing import publish_for_certain
 from service.maintenance.work import Result, Work
 
@@ -23,7 +23,7 @@ ALONE, WITH_ITS_FILE = "asked", "with_its_file"  # why a document is withdrawn
 def run(work: Work) -> Result:
     """Retire what is visible of the document and what is unfinished; it stays out until it is asked for again."""
     holding, key = work.holding, work.options["key"]
-    vectors = former_vectors(holding, _doc_ids(holding, key))
+    vectors = former_vectors(holding, document_ids(holding, key))
     for batch in _batches(holding, key):
         work.check()
         holding.committer.commit(batch, MAINTENANCE, also=lambda c: _skip_items(c, holding.state.id, key))
@@ -31,14 +31,6 @@ def run(work: Work) -> Result:
     generation = holding.state.generation
     verified = is_out(holding.state.folder, key, generation, vectors)
     return {"verified": verified, "generation": generation, "searched": len(vectors)}
-
-
-def _doc_ids(holding: Holding, key: str) -> list[int]:
-    """The document, and the first records of it where it is a file."""
-    with holding.ledger.read() as c:
-        whole = documents.by_key(c, holding.state.id, key)
-        records = documents.records_of(c, holding.state.id, key, limit=MOST_ASKED)
-    return [row.doc_id for row in (whole, *records) if row is not None]
 
 
 def _batches(holding: Holding, key: str) -> Iterator[Batch]:

@@ -13,6 +13,10 @@ from service.ledger.database import AnyRow
 Result = Mapping[str, Any]
 
 
+class Dropped(Exception):
+    """The collection is gone, and with it the lease; the task has ended."""
+
+
 @dataclass(frozen=True, slots=True)
 class Work:
     """What a duty is given: the task's row, the holding, and a check that raises when the work must stop."""

@@ -28,6 +28,7 @@ def upgrade() -> None:
         "prepared",
         sa.Column("job_id", sa.String(length=40), nullable=False),
         sa.Column("version_id", sa.BigInteger(), nullable=False),
+        sa.Column("collection_id", sa.String(length=32), nullable=False),
         sa.Column("position", sa.BigInteger(), server_default="0", nullable=False),
         sa.Column("chunks", sa.BigInteger(), server_default="0", nullable=False),
         sa.Column("done", sa.Boolean(), nullable=False),

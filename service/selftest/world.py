@@ -11,13 +11,16 @@ from service.core.job import Verb
 from service.core.upkeep import Kind
 from service.engine.jobs import Jobs, Order
 from service.engine.lease import Observer
+from service.engine.planning import Planner
 from service.engine.settings import EngineSettings
 from service.engine.tools import Tools
 from service.engine.verify import verify_collection
 from service.engine.worker import Worker
 from service.index import merge_child
+from service.index.files import make_data_folder
 from service.ledger.database import Ledger, sqlite_url, store_identity
 from service.ledger.migrate import migrate
+from service.ledger.revision import is_current
 from service.maintenance.duties import DUTIES
 from service.maintenance.keeper import Keeper
 from service.maintenance.merger import Merger
@@ -49,10 +52,11 @@ class World:
         self.library = self.folder / "library"
         self.library.mkdir(exist_ok=True)
         data = self.folder / "data"
-        data.mkdir(exist_ok=True)
+        make_data_folder(data)
         self.settings = EngineSettings(data, batch_size=3, min_free_bytes=0)
         self.ledger = Ledger.open(sqlite_url(data))
-        migrate(self.ledger)
+        if not is_current(self.ledger):
+            migrate(self.ledger)
 
     def configure(self, **changes: Any) -> None:
         """Change engine settings."""
@@ -60,7 +64,6 @@ class World:
 
     def write(self, name: str, text: str, mtime: int = OLD) -> Path:
         """Put a document into the library."""
-
         path = self.library / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text)
@@ -96,6 +99,11 @@ class World:
     def merger(self) -> Merger:
         """It makes large merges in this very process."""
         return Merger(self.ledger, self.settings, lambda order, _: merge_child.make(order))
+
+    @property
+    def planner(self) -> Planner:
+        recipe = self.preparer.recipe.fingerprint
+        return Planner(self.ledger, self.settings, lambda path, _: Library(path), lambda: recipe)
 
     @property
     def orders(self) -> Orders:

@@ -7,7 +7,7 @@ from anyio.to_thread import current_default_thread_limiter
 from fastapi import FastAPI
 from starlette.concurrency import run_in_threadpool
 
-from service.web import collections, documents, health, jobs, maintenance, metrics, problems
+from service.web import collections, documents, generations, health, jobs, maintenance, metrics, problems
 from service.web.limits import Limited
 from service.web.services import Services
 from service.web.shared import LEDGER_THREADS, Shared
@@ -37,6 +37,6 @@ def create_app(services: Services) -> FastAPI:
     if services.requests_per_second:
         app.add_middleware(Limited, per_second=services.requests_per_second)
     problems.install(app)
-    for room in (jobs, collections, documents, maintenance, health, metrics):
+    for room in (jobs, collections, documents, generations, maintenance, health, metrics):
         app.include_router(room.router)
     return app

@@ -9,8 +9,10 @@ from starlette.concurrency import run_in_threadpool
 
 from service.engine import collections
 from service.errors import NotReady, Refused, SpaceMismatch
+from service.maintenance import departures
 from service.web import models
 from service.web.problems import documented
+from service.web.receipts import ORDERED, Wait, orders, receipt
 from service.web.services import Services
 from service.web.shared import Cursor, Given, Limit, Shared, answer, unless_known
 
@@ -30,6 +32,16 @@ async def list_collections(given: Given) -> Response:
 async def get_collection(name: str, given: Given) -> Response:
     """A collection's space, counts and size."""
     return answer(await run_in_threadpool(collections.describe, given.services.jobs.ledger, name))
+
+
+@router.delete("/{name}", response_model=models.Task, responses=ORDERED)
+async def delete_collection(name: str, given: Given, wait: Wait = 0) -> Response:
+    """Delete a collection with its jobs and files; from now on nothing can be ordered for it. The receipt outlives it."""
+    task = await run_in_threadpool(departures.drop, orders(given), name)
+    answered = await receipt(given, task, wait)
+    given.generations.forget(name)
+    await run_in_threadpool(_forget_deleted, given)
+    return answered
 
 
 @router.get("/{name}/generation", response_model=models.Generation, responses={**_UNCHANGED, **_KNOWN})
@@ -68,6 +80,11 @@ def _search(shared: Shared, name: str, body: models.SearchQuery) -> dict[str, An
         raise
     except Refused as error:  # beside another space, only a model that is not there or cannot be loaded
         raise NotReady(str(error)) from error
+
+
+def _forget_deleted(shared: Shared) -> None:
+    if (search := shared.search.made()) is not None:
+        search.forget_deleted()
 
 
 def _verify(services: Services, name: str) -> dict[str, Any]:

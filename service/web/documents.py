@@ -1,5 +1,6 @@
 """Routes of documents: is my file in, and as what?"""
 
+from collections.abc import Callable
 from functools import partial
 from typing import Annotated, Any, Literal
 
@@ -10,6 +11,7 @@ from starlette.concurrency import run_in_threadpool
 from service.engine import documents
 from service.errors import BadRequest
 from service.maintenance import departures
+from service.maintenance.orders import Orders
 from service.web import models
 from service.web.problems import documented
 from service.web.receipts import ORDERED, Wait, orders, receipt
@@ -20,6 +22,7 @@ router = APIRouter(
 )
 DocId = Annotated[int, Path(ge=1, lt=1 << 63)]
 Key = Annotated[str, Query(min_length=1, description="the document's key")]
+Purge = Annotated[bool, Query(description="also remove its text and vectors from every generation")]
 DocumentState = Literal["indexed", "pending", "skipped", "failed", "container", "deleted", "withdrawn"]
 
 
@@ -49,15 +52,21 @@ async def get_document(name: str, doc_id: DocId, given: Given) -> Response:
 
 
 @router.delete("", response_model=models.Withdrawn, responses=ORDERED)
-async def delete_document(name: str, key: Key, given: Given, wait: Wait = 0) -> Response:
+async def delete_document(
+    name: str, key: Key, given: Given, wait: Wait = 0, purge: Purge = False
+) -> Response:
     """Take a document out for good, with a file its records: 200 once readers do not find it, else 202."""
-    return await _leave(given, name, {"key": key}, wait)
+    order = partial(departures.withdraw, which={"key": key}, purge=purge)
+    return await _leave(given, name, order, wait)
 
 
 @router.delete("/{doc_id}", response_model=models.Withdrawn, responses=ORDERED)
-async def delete_document_by_id(name: str, doc_id: DocId, given: Given, wait: Wait = 0) -> Response:
+async def delete_document_by_id(
+    name: str, doc_id: DocId, given: Given, wait: Wait = 0, purge: Purge = False
+) -> Response:
     """The same by id."""
-    return await _leave(given, name, {"doc_id": doc_id}, wait)
+    order = partial(departures.withdraw, which={"doc_id": doc_id}, purge=purge)
+    return await _leave(given, name, order, wait)
 
 
 @router.post("/restore", response_model=models.Task, responses=ORDERED)
@@ -67,8 +76,10 @@ async def restore_document(name: str, key: Key, given: Given, wait: Wait = 0) ->
     return await receipt(given, task, wait)
 
 
-async def _leave(given: Shared, name: str, which: dict[str, Any], wait: float) -> Response:
-    task = await run_in_threadpool(departures.withdraw, orders(given), name, which)
+async def _leave(
+    given: Shared, name: str, order: Callable[[Orders, str], dict[str, Any]], wait: float
+) -> Response:
+    task = await run_in_threadpool(order, orders(given), name)
     return await receipt(given, task, wait, lambda done: {"task": done["id"], **done["result"]})
 
 

@@ -12,6 +12,7 @@ from starlette.concurrency import run_in_threadpool
 
 from service.core.job import FINISHED
 from service.engine.jobs import Jobs
+from service.errors import NotFound
 from service.web.snapshots import Snapshot, Snapshots
 
 HEARTBEAT_SECONDS = 15.0  # below the idle limits of common proxies
@@ -41,7 +42,10 @@ async def _follow(
     """Events up to the version of a snapshot, then the snapshot, so that ids never go back."""
     shown = None
     while True:
-        now = await snapshots.get(job_id)
+        try:
+            now = await snapshots.get(job_id)
+        except NotFound:  # its collection was deleted
+            return
         version: int = now.value["version"]
         if version != shown:
             async for event in _missed(jobs, job_id, seen, version):

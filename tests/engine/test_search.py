@@ -1,14 +1,14 @@
 """Search over what is published, wherever it has moved to."""
 
 from collections.abc import Iterator
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import pytest
 
 from service.engine.search import Query, Search
 from service.errors import BadRequest, Corrupt, NotFound, SpaceMismatch
-from service.ledger import collections, segments
+from service.ledger import collections, segments, spaces
 from service.selftest.fake_embedder import FAKE_SPACE, FakeEmbedder
 from tests.engine.world import World
 
@@ -43,6 +43,19 @@ def test_an_open_collection_follows_what_is_published(world: World, search: Sear
     world.write("b.txt", "beta, the second one")
     world.run()
     assert texts(search, "beta, the second one") == ["beta, the second one"]
+
+
+def test_text_is_compared_with_what_is_published_not_with_what_the_ledger_has_switched_to(
+    world: World, search: Search
+) -> None:
+    world.write("a.txt", "alpha, the only one")
+    world.run()
+    world.embedder = FakeEmbedder(replace(FAKE_SPACE, model="fake@1"))
+    with world.ledger.write() as c:  # between the commit of a switch and its publishing
+        row = collections.by_name(c, "docs")
+        spaces.begin(c, row.id, row.generation + 1, asdict(world.embedder.space), "f32")
+    with pytest.raises(SpaceMismatch, match="model"):
+        search.search("docs", Query(text="alpha"))
 
 
 def test_a_collection_without_a_checkpoint_has_no_hits(world: World, search: Search) -> None:

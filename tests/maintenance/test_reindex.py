@@ -1,7 +1,7 @@
 """Another model: the new space is prepared from stored texts beside the old one, and one commit switches to it."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from dataclasses import replace
 from typing import Any
@@ -14,14 +14,16 @@ from service.engine import collections as cases
 from service.engine import documents, lease
 from service.engine.search import Query, Search
 from service.errors import Conflict, EmbedderDied, SpaceMismatch, TryAgain
+from service.index.chunkfile import ChunkFile
 from service.ledger import collections, spaces
+from service.maintenance.departures import withdraw
 from service.maintenance.reindex_order import Reindexing
-from service.ports import Float32Vector
+from service.ports import FileTask, Float32Vector, Piece
 from service.reader import Collection
 from service.selftest.fake_embedder import FAKE_SPACE, FakeEmbedder
+from service.selftest.fake_embedder import OTHER_SPACE as OTHER
+from service.selftest.fake_preparer import FakePreparer
 from tests.engine.world import World
-
-OTHER = replace(FAKE_SPACE, model="fake@1", dimensions=24, prefix="passage: ")
 
 
 def fill(world: World, first: int = 0, count: int = 8) -> None:
@@ -87,11 +89,13 @@ def test_a_collection_moves_to_another_model_without_its_source(filled: World) -
 
 
 class Halting(FakeEmbedder):
-    """Answers a number of texts, then calls `then` and answers no more."""
+    """Answers a number of texts, then calls `then`, and neither answers the next nor, unless it goes on, any more."""
 
-    def __init__(self, answers: int, then: Callable[[], object], **changes: Any) -> None:
+    def __init__(
+        self, answers: int, then: Callable[[], object], goes_on: bool = False, **changes: Any
+    ) -> None:
         super().__init__(replace(OTHER, **changes))
-        self._answers, self._then = answers, then
+        self._answers, self._then, self._goes_on = answers, then, goes_on
 
     def submit(self, text: str) -> Future[Float32Vector]:
         if len(self.texts) < self._answers:
@@ -99,7 +103,8 @@ class Halting(FakeEmbedder):
         if len(self.texts) == self._answers:
             self.texts.append(text)
             self._then()
-        return Future()
+            return Future()
+        return super().submit(text) if self._goes_on and len(self.texts) > self._answers else Future()
 
 
 def halted(world: World, answers: int, verb: Verb = Verb.PAUSE, **changes: Any) -> dict[str, Any]:
@@ -161,9 +166,49 @@ def test_what_others_change_meanwhile_is_followed(filled: World) -> None:
     assert filled.verify()["valid"]
     done = go_on(filled, paused)
     assert (done["state"], done["progress"]["done"]) == ("succeeded", 9)
+    assert not list((filled.files / "quarantine").iterdir()), "nobody took what was prepared for litter"
     check_in_its_space(filled)
     fill(filled, 10, 2)
     check_in_its_space(filled)
+
+
+@pytest.mark.usefixtures("quick")
+def test_a_document_that_is_withdrawn_meanwhile_does_not_come_back(filled: World) -> None:
+    other_model(filled)
+    job, ordered = order(filled), dict[str, Any]()
+    filled.embedder = Halting(
+        9, lambda: ordered.update(withdraw(filled.orders, "docs", {"key": "library/01.txt"})), goes_on=True
+    )
+    done = see_through(filled, job)
+    assert done["state"] == "succeeded"
+    assert filled.orders.get(ordered["id"])["result"]["verified"]
+    (filled.library / "01.txt").unlink()
+    check_in_its_space(filled)
+
+
+@pytest.mark.usefixtures("quick")
+def test_a_document_that_is_purged_meanwhile_is_purged_from_what_is_prepared_too(world: World) -> None:
+    world.configure(segment_rows=4)
+    fill(world)
+    paused = halted(world, 14)
+    purged = world.tend(withdraw(world.orders, "docs", {"key": "library/01.txt"}, purge=True))
+    assert (purged["state"], purged["result"]["verified"]) == ("done", True)
+    assert go_on(world, paused)["state"] == "succeeded"
+    (world.library / "01.txt").unlink()
+    check_in_its_space(world)
+    for path in world.files.rglob("*.chunks"):
+        with ChunkFile(path) as chunks:
+            kept = {version.key: version.content_sha256 for version in chunks.versions()}
+            assert not kept.get("library/01.txt"), f"{path} has its text"
+
+
+def test_a_document_is_withdrawn_that_had_versions_in_both_spaces(filled: World) -> None:
+    filled.write("01.txt", "document 1 says something else", mtime=1_700_000_000)
+    filled.run()
+    other_model(filled)
+    see_through(filled, order(filled))
+    done = filled.tend(withdraw(filled.orders, "docs", {"key": "library/01.txt"}))
+    assert (done["state"], done["result"]["verified"], done["result"]["searched"]) == ("done", True, 1)
 
 
 @pytest.mark.usefixtures("quick")
@@ -176,9 +221,11 @@ def test_cancelled_it_leaves_everything_as_it_was(filled: World, held: bool) -> 
     assert filled.jobs.get(job["id"])["state"] == "cancelled"
     assert prepared_files(filled) > 0
     assert filled.contents() == contents
-    filled.embedder = FakeEmbedder()
-    fill(filled, 8, 1)  # who takes the lease next removes what was prepared
+    [task] = filled.orders.listing()["tasks"]
+    assert filled.tend(task)["state"] == "done"
     assert prepared_files(filled) == 0
+    filled.embedder = FakeEmbedder()
+    fill(filled, 8, 1)
     assert filled.verify()["valid"]
     other_model(filled)
     assert see_through(filled, order(filled))["state"] == "succeeded"
@@ -186,8 +233,10 @@ def test_cancelled_it_leaves_everything_as_it_was(filled: World, held: bool) -> 
 
 
 @pytest.mark.usefixtures("quick")
-@pytest.mark.parametrize("stop_after", [None, 13])
-@pytest.mark.parametrize("segment_rows", [4, 4096])
+@pytest.mark.parametrize(
+    ("segment_rows", "stop_after"),
+    [(1, None), (1, 13), *[(1, n) for n in range(21, 26)], (4096, None), (4096, 22), (4096, 23)],
+)
 def test_what_is_too_long_for_the_new_model_is_cut_in_two(
     world: World, segment_rows: int, stop_after: int | None
 ) -> None:
@@ -195,7 +244,7 @@ def test_what_is_too_long_for_the_new_model_is_cut_in_two(
     short, long = "a short one %d", "this is a sentence number %d. And so it goes on and on\nfor many a word"
     parts = [(long if n in (9, 11) else short) % n for n in range(14)]
     world.write("large.txt", "\n\n".join(parts))
-    fill(world)
+    fill(world, count=3)
     texts = {
         row.key: opened.text
         for row in Collection.open(world.files).rows()
@@ -209,10 +258,10 @@ def test_what_is_too_long_for_the_new_model_is_cut_in_two(
     else:
         world.jobs.ask(job["id"], Verb.RESUME)
     done = see_through(world, job)
-    assert (done["state"], done["progress"]["done"], done["progress"]["failed"]) == ("succeeded", 9, 0)
+    assert (done["state"], done["progress"]["done"], done["progress"]["failed"]) == ("succeeded", 4, 0)
     opened = Collection.open(world.files)
     rows = list(opened.rows())
-    assert len({(row.key, row.ordinal) for row in rows}) == len(rows) > 14 + 24
+    assert len({(row.key, row.ordinal) for row in rows}) == len(rows) > 14 + 9
     for row in rows:
         assert np.allclose(row.vector, world.embedder.submit(row.text).result())
     for key, text in texts.items():
@@ -223,7 +272,30 @@ def test_what_is_too_long_for_the_new_model_is_cut_in_two(
             text.split()
         )
     assert world.verify()["valid"]
-    assert world.run()["progress"]["unchanged"] == 9
+    assert world.run()["progress"]["unchanged"] == 4
+
+
+class Gaps(FakePreparer):
+    """The last character of every piece is in no chunk."""
+
+    def _document(self, task: FileTask, record: str, text: str) -> Iterator[Piece]:
+        for piece in super()._document(task, record, text):
+            *spans, end = piece.spans
+            yield replace(piece, spans=[*spans, replace(end, stop=end.stop - 1)])
+
+
+@pytest.mark.parametrize("segment_rows", [1, 4096])
+def test_text_that_is_in_no_chunk_is_kept(world: World, segment_rows: int) -> None:
+    world.preparer = Gaps(pieces_of=2)
+    world.configure(segment_rows=segment_rows)
+    fill(world, count=3)
+    other_model(world)
+    see_through(world, order(world))
+    opened = Collection.open(world.files)
+    for n in range(3):
+        document = opened.document(f"library/{n:02}.txt")
+        assert document is not None
+        assert document.text == (world.library / f"{n:02}.txt").read_text()
 
 
 class Deadly(FakeEmbedder):

@@ -9,6 +9,7 @@ from starlette.testclient import TestClient
 
 from service.web import models
 from tests.engine.world import World
+from tests.running import wait_for
 
 DOCUMENTS = "/v1/collections/docs/documents"
 RESTORE = f"{DOCUMENTS}/restore"
@@ -66,3 +67,33 @@ def test_what_cannot_leave_or_come_back_is_refused(client: TestClient) -> None:
     assert client.delete(DOCUMENTS, params={"key": "library/z.txt"}).status_code == 404
     assert client.delete(DOCUMENTS).status_code == 422
     assert client.post(RESTORE, params={"key": "library/a.txt"}).status_code == 409
+
+
+def test_a_collection_is_deleted_and_made_again_under_its_name(client: TestClient, filled: World) -> None:
+    docs, question = (
+        "/v1/collections/docs",
+        {"vector": filled.embedder.embed_query("a document one").tolist()},
+    )
+    assert client.post(f"{docs}/search", json=question).json()["hits"]
+    order = {"collection": "docs", "source": {"type": "library", "path": str(filled.library)}}
+    ordered = client.delete(docs)
+    assert (ordered.status_code, ordered.json()["kind"]) == (202, "drop")
+    assert client.get(docs).json()["state"] == "deleting"
+    assert client.post("/v1/jobs", json=order).status_code == 409
+    assert client.post(f"{docs}/search", json=question).status_code == 409
+    with at_work(filled):
+        assert client.delete(docs, params={"wait": 60}).json()["state"] == "done"
+        assert client.get(docs).status_code == client.get(f"{docs}/generation").status_code == 404
+        assert client.post(f"{docs}/search", json=question).status_code == 404
+        job = client.post("/v1/jobs", json=order).json()["id"]
+        wait_for(lambda: client.get(f"/v1/jobs/{job}").json()["state"] == "succeeded")
+    assert len(client.post(f"{docs}/search", json=question).json()["hits"]) == 6
+    assert client.get(ordered.headers["location"]).json()["state"] == "done"
+
+
+def test_a_plan_over_rest(client: TestClient, filled: World) -> None:
+    filled.write("d.txt", "d document one")
+    order = {"collection": "docs", "source": {"type": "library", "path": str(filled.library)}}
+    planned = client.post("/v1/jobs/plan", json=order).json()
+    models.Plan.model_validate(planned)
+    assert (planned["add"]["paths"], planned["unchanged"]) == (["d.txt"], 3)

@@ -1,0 +1,95 @@
+"""Bring a backup back into an empty data folder; killed anywhere, the same command goes on."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from service.errors import Corrupt, Refused
+from service.failpoints import reach
+from service.index import copies
+from service.index.files import sync_folder, write_new
+from service.ledger import backup as ledger_copy
+from service.maintenance import backup_file
+from service.maintenance.backup_file import LEDGER, Backup, Kept
+
+MARKER = "restoring.json"  # the folder is no data folder yet: app.open_ledger refuses it
+_FRESH = f"{LEDGER}.new"
+
+
+@dataclass(frozen=True, slots=True)
+class Restored:
+    """What came back."""
+
+    generations: Mapping[str, int]  # by collection
+    files: int
+    bytes: int
+
+
+def put_back(source: Path, data_dir: Path) -> Restored:
+    """Copy, and hash what was copied. The ledger comes last: without it there is nothing to open.
+
+    Raises BadRequest (no backup), Refused (the folder is not empty; a file of the backup is damaged), TryAgain (disk full).
+    """
+    backup = backup_file.read(source)
+    _refuse_what_is_there(data_dir)
+    data_dir.mkdir(parents=True, exist_ok=True)
+    if not (data_dir / MARKER).exists():
+        write_new(data_dir, MARKER, json.dumps({"from": str(source)}).encode())
+        sync_folder(data_dir)
+    _forget_others(data_dir, backup)
+    for file in backup.files:
+        if file.path != LEDGER:
+            _bring(source, data_dir, file, file.path)
+    for path in [data_dir, *(path for path in data_dir.rglob("*") if path.is_dir())]:
+        sync_folder(path)
+    _bring_ledger(source, data_dir, next(file for file in backup.files if file.path == LEDGER))
+    reach("restore.unmarked")
+    (data_dir / MARKER).unlink()
+    sync_folder(data_dir)
+    return Restored(backup.generations, len(backup.files), backup.bytes)
+
+
+def _refuse_what_is_there(data_dir: Path) -> None:
+    if (data_dir / MARKER).exists():
+        return  # an earlier attempt's
+    found = [name for name in (LEDGER, "collections") if (data_dir / name).exists()]
+    if found:
+        raise Refused(
+            f"{data_dir} has a {' and '.join(found)} of its own, and nothing is ever replaced: "
+            "move the folder away, or restore into another one (--into)."
+        )
+
+
+def _forget_others(data_dir: Path, backup: Backup) -> None:
+    """An earlier attempt may have been made from another backup; there was no such folder before it."""
+    wanted = {file.path for file in backup.files}
+    for path in [*(data_dir / "collections").rglob("*")]:
+        if path.is_file() and str(path.relative_to(data_dir)) not in wanted:
+            path.unlink()
+
+
+def _bring(source: Path, data_dir: Path, file: Kept, name: str) -> None:
+    target = data_dir / name
+    if copies.has(target, file.sha256):
+        return
+    copies.make_folders(data_dir, Path(name).parent)
+    # The bytes, not a second name: what befalls the restored file must not befall the backup.
+    copies.link_or_copy(source / file.path, target, link=False)
+    reach("restore.brought")
+    try:
+        copies.require(target, file.sha256)
+    except Corrupt as error:
+        raise Refused(f"The backup is damaged: {error}") from error
+
+
+def _bring_ledger(source: Path, data_dir: Path, file: Kept) -> None:
+    for left in (LEDGER, f"{LEDGER}-wal", f"{LEDGER}-shm", _FRESH):
+        (data_dir / left).unlink(missing_ok=True)
+    _bring(source, data_dir, file, _FRESH)
+    with ledger_copy.changing(data_dir / _FRESH) as c:
+        ledger_copy.fence(c)
+    copies.sync(data_dir / _FRESH)
+    reach("restore.fenced")
+    (data_dir / _FRESH).rename(data_dir / LEDGER)
+    sync_folder(data_dir)

@@ -1,0 +1,178 @@
+"""After a purge no byte of the data says what the document said, and no rollback brings it back."""
+
+import json
+import sqlite3
+import zlib
+from collections.abc import Iterator
+from pathlib import Path
+from threading import Event
+from typing import Any
+
+import pytest
+
+from service.core.upkeep import Kind
+from service.index import scratch
+from service.ledger import collections
+from service.maintenance import departures, purge
+from service.maintenance.generations import Generations, Turn
+from service.reader import Collection
+from tests.engine.world import World
+
+SECRET = "the admiral's secret"
+CHANGED = 1_700_000_000
+
+
+def texts_in(path: Path) -> Iterator[str]:
+    """All that a file says, compressed or not."""
+    data = path.read_bytes()
+    yield data.decode(errors="replace")
+    if ".chunks" in path.name:
+        with sqlite3.connect(path) as database:
+            for (text,) in database.execute("SELECT text FROM texts"):
+                yield zlib.decompress(text).decode()
+
+
+def who_says_it(world: World, words: str = SECRET) -> list[str]:
+    """Files of the data folder that have the words, the ledger and its log included."""
+    files = [path for path in world.settings.data_dir.rglob("*") if path.is_file()]
+    return [path.name for path in files if any(words in text for text in texts_in(path))]
+
+
+def vectors_of(world: World, text: str) -> list[str]:
+    """Files that have the text's vector."""
+    wanted = world.embedder.embed_query(text).tobytes()
+    return [p.name for p in world.settings.data_dir.rglob("*") if p.is_file() and wanted in p.read_bytes()]
+
+
+@pytest.fixture
+def filled(world: World) -> World:
+    """It was in as two versions, among others, in segments that are live and in such as are not any more."""
+    world.configure(batch_size=3, merged_rows=24)
+    for n in range(7):
+        world.write(f"{n}.txt", f"document number {n}\n\nits second part {n}")
+    world.write("3.txt", f"{SECRET} is a\n\nand its second part")
+    lines = [{"id": str(n), "text": f"record {n}: {SECRET} is {n}"} for n in range(4)]
+    world.write("log.jsonl", "\n".join(map(json.dumps, lines)))
+    world.run()
+    world.write("3.txt", f"{SECRET} is b\n\nand its second part", mtime=CHANGED)
+    world.run()
+    return world
+
+
+def purged(world: World, key: str) -> dict[str, Any]:
+    task = departures.withdraw(world.orders, "docs", {"key": key}, purge=True)
+    return world.tend(task)
+
+
+def generation(world: World) -> int:
+    with world.ledger.read() as c:
+        return int(collections.by_name(c, "docs").generation)
+
+
+def without(world: World, *files: str) -> set[tuple[str, int, str]]:
+    return {row for row in world.expected() if row[0].partition("#")[0] not in files}
+
+
+def test_no_byte_says_it_any_more(filled: World) -> None:
+    assert who_says_it(filled)
+    assert vectors_of(filled, f"{SECRET} is a")
+    purged(filled, "library/log.jsonl")
+    done = purged(filled, "library/3.txt")
+    assert (done["state"], done["result"]["verified"]) == ("done", True)
+    assert done["result"]["segments_rewritten"] >= 2
+    assert who_says_it(filled) == []
+    assert vectors_of(filled, f"{SECRET} is a") == vectors_of(filled, f"{SECRET} is b") == []
+    assert filled.contents() == without(filled, "library/3.txt", "library/log.jsonl")
+    assert filled.verify()["valid"]
+    filled.run()
+    assert filled.contents() == without(filled, "library/3.txt", "library/log.jsonl")
+    assert list((filled.files / "quarantine").iterdir()) == []
+
+
+@pytest.mark.parametrize("revive", [False, True])
+def test_no_rollback_brings_it_back(filled: World, revive: bool) -> None:
+    before = generation(filled)
+    purged(filled, "library/3.txt")
+    for to in (before, 1):
+        done = filled.tend(Generations(filled.ledger).order("docs", Turn(to, revive_deleted=revive)))
+        assert (done["state"], done["error"]) == ("done", None)
+        assert not any(row.key == "library/3.txt" for row in Collection.open(filled.files).rows())
+        assert filled.verify()["valid"], filled.verify()
+    filled.run()
+    assert filled.contents() == without(filled, "library/3.txt")
+    assert filled.verify()["valid"]
+
+
+def test_restored_it_comes_in_from_its_file_and_a_rollback_is_true(filled: World) -> None:
+    before = generation(filled)
+    purged(filled, "library/3.txt")
+    filled.tend(departures.restore(filled.orders, "docs", {"key": "library/3.txt"}))
+    filled.run()
+    assert filled.contents() == filled.expected()
+    assert filled.verify()["valid"]
+    filled.tend(Generations(filled.ledger).order("docs", Turn(before)))
+    assert filled.verify()["valid"]
+    assert not any(row.key == "library/3.txt" for row in Collection.open(filled.files).rows())
+    filled.run()
+    assert filled.contents() == filled.expected()
+
+
+def test_a_large_merge_that_has_the_text_is_thrown_away(filled: World) -> None:
+    purged(filled, "library/log.jsonl")
+    task = departures.withdraw(filled.orders, "docs", {"key": "library/3.txt"}, purge=True)
+    with filled.ledger.read() as c:
+        row = collections.by_name(c, "docs")
+    made = filled.merger.merge_one(row, Event())
+    assert made is not None
+    assert filled.tend(task)["result"]["verified"]
+    assert filled.orders.get(made.id)["state"] == "failed"
+    assert who_says_it(filled) == []
+
+
+def test_while_a_merge_is_being_made_it_waits(filled: World) -> None:
+    with scratch.only_merger(filled.files) as alone:
+        assert alone
+        waiting = purged(filled, "library/3.txt")
+        assert (waiting["state"], waiting["error"]["code"]) == ("queued", "merging")
+    assert not any(row.key == "library/3.txt" for row in Collection.open(filled.files).rows())
+
+
+def test_what_is_in_quarantine_goes_too(filled: World) -> None:
+    chunks = next(
+        p for p in (filled.files / "segments").glob("*.chunks") if any(SECRET in t for t in texts_in(p))
+    )
+    quarantine = filled.files / "quarantine"
+    for path in (chunks, chunks.with_suffix(".faiss")):
+        (quarantine / path.name).write_bytes(path.read_bytes())
+    (quarantine / "00000099-t1.chunks~2").write_bytes(b"not readable")
+    (quarantine / "stranger").write_bytes(b"kept")
+    purged(filled, "library/log.jsonl")
+    purged(filled, "library/3.txt")
+    assert [path.name for path in quarantine.iterdir()] == ["stranger"]
+
+
+@pytest.mark.parametrize("at", ["ledger", "removal", "forgetting"])
+def test_a_purge_that_died_is_gone_on_with(filled: World, at: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    def die(*_: Any) -> None:
+        raise RuntimeError("the process ends here")
+
+    task = departures.withdraw(filled.orders, "docs", {"key": "library/3.txt"}, purge=True)
+    name = {"ledger": "_point_to", "removal": "_remove", "forgetting": "forget"}[at]
+    with monkeypatch.context() as patched:
+        patched.setattr(purge, name, die)
+        filled.worker().tools.chores.serve_idle("first", filled.stop)
+    assert filled.orders.get(task["id"])["state"] == "queued"
+    with filled.ledger.write() as c:
+        c.exec_driver_sql("UPDATE tasks SET not_before = NULL")
+    assert filled.tend(task)["result"]["verified"]
+    purged(filled, "library/log.jsonl")
+    assert who_says_it(filled) == []
+    assert filled.contents() == without(filled, "library/3.txt", "library/log.jsonl")
+    assert filled.verify()["valid"]
+
+
+def test_it_is_out_at_once_beside_a_job_and_purged_after_it() -> None:
+    from service.core.upkeep import BESIDE_A_JOB
+
+    assert Kind.WITHDRAW in BESIDE_A_JOB
+    assert Kind.PURGE not in BESIDE_A_JOB

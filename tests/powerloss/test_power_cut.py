@@ -1,0 +1,93 @@
+"""Power fails at any moment, and what callers were told is so; the work then ends as if nothing had happened."""
+
+import random
+import shutil
+from collections.abc import Iterable, Iterator
+from itertools import count
+from pathlib import Path
+
+import pytest
+
+from tests.powerloss.checking import check_the_end, check_what_was_promised, lay_out
+from tests.powerloss.disk import Disk, Loss, Tree
+from tests.powerloss.losses import ALL_KEPT, SURE, scattered
+from tests.powerloss.recording import Promises, Recording
+from tests.powerloss.scenes import SCENES
+
+MOMENTS = 7  # of each scene
+ENDS = 4  # of each moment: how many of its disks are also worked on to the end
+
+
+@pytest.mark.parametrize("name", SCENES)
+def test_the_model_of_the_disk_agrees_with_the_disk(name: str, recordings: dict[str, Recording]) -> None:
+    recording = recordings[name]
+    *_, (_, _, disk, _) = recording.moments()
+    data = recording.root / "data"
+    found = {str(path.relative_to(recording.root)): path for path in (data, *data.rglob("*"))}
+    tree = disk.after(ALL_KEPT)
+    assert set(tree) == set(found)
+    for path, content in tree.items():
+        assert content == (None if found[path].is_dir() else found[path].read_bytes()), path
+
+
+@pytest.mark.parametrize("name", SCENES)
+def test_a_power_cut_loses_nothing_that_was_promised(
+    name: str, recordings: dict[str, Recording], memory: Path
+) -> None:
+    recording, chance = recordings[name], random.Random(name)
+    places = set(chance.sample(range(len(recording.events)), MOMENTS))
+    for place, disk, promises in _stops(recording, places):
+        disks = list(_disks(disk, (*SURE, scattered(place), scattered(-place))))
+        to_the_end = chance.sample(disks, min(ENDS, len(disks)))
+        for loss, tree in disks:
+            where = f"{name}, after event {place}, {loss.name}"
+            check(where, recording, tree, promises, memory, to_the_end=(loss, tree) in to_the_end)
+
+
+@pytest.mark.soak
+@pytest.mark.timeout(6 * 3600)
+@pytest.mark.parametrize("name", SCENES)
+def test_a_power_cut_at_every_moment(name: str, recordings: dict[str, Recording], memory: Path) -> None:
+    recording = recordings[name]
+    seen = set()
+    for place, disk, promises in _stops(recording, range(len(recording.events))):
+        for loss, tree in _disks(disk, (*SURE, scattered(place))):
+            found = hash((promises.moments, frozenset(tree.items())))
+            if found not in seen:
+                seen.add(found)
+                check(f"{name}, after event {place}, {loss.name}", recording, tree, promises, memory)
+
+
+def check(
+    where: str, recording: Recording, tree: Tree, promises: Promises, memory: Path, to_the_end: bool = True
+) -> None:
+    """Start on such a disk; the failure says which one it was."""
+    folder = lay_out(tree, recording.root / "library", memory / f"disk-{next(_NUMBERS)}")
+    try:
+        check_what_was_promised(folder, promises)
+        if to_the_end:
+            check_the_end(folder, SCENES[recording.name])
+    except Exception as error:
+        raise AssertionError(where) from error
+    finally:
+        shutil.rmtree(folder)
+
+
+_NUMBERS = count()
+
+
+def _stops(recording: Recording, places: Iterable[int]) -> Iterator[tuple[int, Disk, Promises]]:
+    wanted = set(places)
+    for place, _, disk, promises in recording.moments():
+        if place in wanted:
+            yield place, disk, promises
+
+
+def _disks(disk: Disk, losses: Iterable[Loss]) -> Iterator[tuple[Loss, Tree]]:
+    """Each that differs from those before."""
+    before: list[Tree] = []
+    for loss in losses:
+        tree = disk.after(loss)
+        if tree not in before:
+            before.append(tree)
+            yield loss, tree
