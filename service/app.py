@@ -20,6 +20,7 @@ from service.engine.settings import EngineSettings
 from service.errors import BadRequest, Refused, TidestoneError
 from service.index.files import make_data_folder
 from service.ledger.database import AnyRow, Ledger, sqlite_url, store_identity
+from service.ledger.filesystem import require_safe
 from service.ledger.revision import is_current
 from service.sections import AUTO
 from service.settings import Settings
@@ -78,6 +79,8 @@ def open_ledger(settings: Settings, create: bool = True) -> Ledger:
         raise Refused(
             f"There is no ledger in {settings.data_dir}: nothing is ingested there yet, or {ELSEWHERE}"
         )
+    if settings.ledger.url == "sqlite":
+        require_safe(settings.data_dir)
     try:
         ledger = Ledger.open(url)
     except (ArgumentError, NoSuchModuleError, ImportError) as error:

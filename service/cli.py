@@ -24,6 +24,7 @@ from service.options import (
     one_document,
 )
 from service.pid1 import leave_to_child
+from service.selftest import command as selftest
 from service.session import ask, load_settings, open_jobs, working_settings
 
 app = typer.Typer(
@@ -36,6 +37,7 @@ app = typer.Typer(
 models = typer.Typer(help="The embedding model.", no_args_is_help=True)
 app.add_typer(models, name="model")
 upkeep.register(app)
+selftest.register(app)
 leaving.register(app)
 safekeeping.register(app)
 turning.register(app)

@@ -14,7 +14,7 @@ errors bounds failpoints children reader console logs pid1 migrations __init__ <
 core <- errors
 ports <- core errors
 index <- core errors failpoints reader children
-ledger <- core errors
+ledger <- core errors failpoints
 engine <- core ports errors failpoints index ledger reader
 sources parsers embedders <- core ports errors children
 maintenance <- engine core ports errors failpoints index ledger reader children

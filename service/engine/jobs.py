@@ -82,17 +82,8 @@ class Jobs:
             return _answered(c, idempotency_key, _digest(body))
 
     def ask(self, job_id: str, verb: Verb) -> dict[str, Any]:
-        """Record a wish. Raises NotFound, IllegalMove."""
-        with self.ledger.write() as c:
-            before = jobs.get(c, job_id)
-            row = jobs.ask(c, job_id, verb)
-            again = verb == Verb.RETRY or before.state == State.FAILED
-            if again and row.version != before.version and row.state == State.QUEUED:
-                count = items.retry_failed(c, job_id)
-                row = jobs.count(c, job_id, "retry", {"failed": -count})
-            if row.state == State.CANCELLED != before.state:
-                preparations.tidy_later(c, row)
-            return views.job_view(c, row)
+        """Record a wish, on a full disk too. Raises NotFound, IllegalMove."""
+        return self.ledger.insist(lambda c: _ask(c, job_id, verb))
 
     def get(self, job_id: str) -> dict[str, Any]:
         """One job. Raises NotFound."""
@@ -184,6 +175,18 @@ class Jobs:
             rows = events.since(c, job_id, after_version)
         complete = oldest is not None and oldest <= after_version + 1
         return complete, [views.event_view(row) for row in rows]
+
+
+def _ask(c: Connection, job_id: str, verb: Verb) -> dict[str, Any]:
+    before = jobs.get(c, job_id)
+    row = jobs.ask(c, job_id, verb)
+    again = verb == Verb.RETRY or before.state == State.FAILED
+    if again and row.version != before.version and row.state == State.QUEUED:
+        count = items.retry_failed(c, job_id)
+        row = jobs.count(c, job_id, "retry", {"failed": -count})
+    if row.state == State.CANCELLED != before.state:
+        preparations.tidy_later(c, row)
+    return views.job_view(c, row)
 
 
 def _job_and_item(

@@ -126,8 +126,7 @@ class Lease:
         self._ended.set()
         self._thread.join()
         try:
-            with self._ledger.write() as c:
-                leases.release(c, self.collection_id, self.token)
+            self._ledger.insist(lambda c: leases.release(c, self.collection_id, self.token))
         finally:
             # Once only: a number that is closed twice may be somebody else's by then.
             lock, self._lock = self._lock, None

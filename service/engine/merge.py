@@ -47,6 +47,7 @@ def merge_if_needed(
 def merge(ledger: Ledger, lease: Lease, state: CollectionState, owner: Owner, inputs: list[Segment]) -> None:
     """Replace neighbouring segments by one with their live rows, in one commit of its own."""
     written = Written(state.generation + 1, state.batch, "merge", utc_now(), time.monotonic())
+    reach("merge.before")
     reach("reserve.before")
     with ledger.write() as c:
         lease.hold(c)
@@ -64,6 +65,7 @@ def merge(ledger: Ledger, lease: Lease, state: CollectionState, owner: Owner, in
     reach("ledger.after")
     written.adopt_into(state)
     publish(ledger, lease, state)
+    reach("merge.after")
 
 
 def _write(state: CollectionState, name: SegmentId, inputs: list[Segment]) -> Segment | None:

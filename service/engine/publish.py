@@ -2,7 +2,7 @@
 
 from service.engine.lease import Lease
 from service.engine.state import CollectionState
-from service.errors import TryAgain
+from service.errors import LeaseLost, TryAgain
 from service.failpoints import reach
 from service.index import manifest
 from service.ledger import collections, segments
@@ -14,7 +14,7 @@ WAIT_SECONDS = 0.5  # for the folder's lock; not again and again, since a frozen
 def publish(ledger: Ledger, lease: Lease, state: CollectionState) -> bool:
     """Write the manifest if what is there is older or damaged; whether it is out.
 
-    A failure is no failure of the commit, which counts already: the holder tries again.
+    A failure is no failure of the commit, which counts already: the holder tries again. Raises LeaseLost.
     """
     reach("publish.before")
     wait_seconds = 0.0 if state.publish_failed else WAIT_SECONDS
@@ -36,6 +36,8 @@ def _manifest(ledger: Ledger, state: CollectionState) -> manifest.Manifest:
         newest = segments.list_checkpoints(c, state.id, limit=manifest.KEPT_CHECKPOINTS)
         row = collections.by_id(c, state.id)
         opened = {live.segment_id: live.from_generation for live in segments.live(c, state.id)}
+    if row.generation != state.generation:
+        raise LeaseLost(f"A successor has committed generation {row.generation} of {state.name!r}.")
     return manifest.Manifest(
         collection=state.name,
         collection_id=state.id,

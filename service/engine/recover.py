@@ -11,23 +11,26 @@ import numpy as np
 from service.engine.lease import Lease
 from service.engine.state import CollectionState, Segment
 from service.errors import Corrupt, Refused
+from service.failpoints import reach
 from service.index import manifest
 from service.index.collection_file import claim_folder
 from service.index.files import (
     StoredFile,
     hash_file,
     make_folder,
+    mend,
     put_aside,
     sync_folder,
     verify,
-    write_new,
 )
 from service.index.live import encode_live
 from service.ledger import documents, events, metrics, preparations, segments
 from service.ledger.database import Ledger
 
 FRESHLY_HASHED_BYTES = 64 << 20  # of the newest files, at every start; the rest at first use
-_NAME = re.compile(r"(?:segments|commits)/(\d+)(?:-g(\d+))?-t(\d+)\.(?:faiss|chunks|live|json)")
+_NAME = re.compile(
+    r"(?:segments|commits)/(\d+)(?:-g(\d+))?-t(\d+)\.(?:faiss|chunks|live|json)(?:\.t(\d+)\.tmp)?"
+)
 
 
 def recover(ledger: Ledger, lease: Lease, state: CollectionState) -> list[Segment]:
@@ -39,8 +42,8 @@ def recover(ledger: Ledger, lease: Lease, state: CollectionState) -> list[Segmen
     _refuse_a_newer_manifest(state)
     _drop_what_nobody_goes_on_with(ledger, lease, state)
     _remove_orphans(ledger, lease, state)
-    _restore_commit_records(ledger, state)
-    damaged = _damaged_segments(ledger, state)
+    _restore_commit_records(ledger, lease, state)
+    damaged = _damaged_segments(ledger, lease, state)
     _refuse_more_than_one(state, damaged)
     return damaged
 
@@ -113,7 +116,9 @@ def _remove_or_put_aside(
     if match is not None and int(match[3]) > token:
         return  # of a successor, or of a new collection of this name: we were frozen, and it is not ours to judge
     if match is not None and _is_orphan(match, name, ours, state.generation, token):
+        reach("orphan.found")
         path.unlink()
+        reach("orphan.removed")
         return
     put_aside(state.folder, name)
     with ledger.write() as c:
@@ -123,7 +128,9 @@ def _remove_or_put_aside(
 def _is_orphan(
     match: "re.Match[str]", name: str, ours: set[tuple[int, int]], generation: int, token: int
 ) -> bool:
-    number, at, writer = int(match[1]), match[2], int(match[3])
+    number, at, writer, mender = int(match[1]), match[2], int(match[3]), match[4]
+    if mender is not None:
+        return int(mender) < token
     if writer >= token:
         return False
     if name.endswith(".json"):
@@ -133,7 +140,7 @@ def _is_orphan(
     return (number, writer) in ours
 
 
-def _restore_commit_records(ledger: Ledger, state: CollectionState) -> None:
+def _restore_commit_records(ledger: Ledger, lease: Lease, state: CollectionState) -> None:
     """Records that are missing, or found damaged, are written anew, byte for byte."""
     with ledger.read() as c:
         points = segments.hashes_of_checkpoints(c, state.id)
@@ -145,30 +152,34 @@ def _restore_commit_records(ledger: Ledger, state: CollectionState) -> None:
             hashed += path.stat().st_size if deep else 0
             if not deep or hash_file(path)[0] == point.sha256:
                 continue
-            put_aside(state.folder, point.file)
         with ledger.read() as c:
             data = zlib.decompress(segments.record_of(c, state.id, point.generation))
-        write_new(state.folder, point.file, data, "commit")
-        sync_folder(path.parent)
+        mend(state.folder, point.file, data, "commit", lease.token)
 
 
-def _damaged_segments(ledger: Ledger, state: CollectionState) -> list[Segment]:
+def _damaged_segments(ledger: Ledger, lease: Lease, state: CollectionState) -> list[Segment]:
     with ledger.read() as c:
         suspects = {row.segment_id for row in segments.live(c, state.id) if row.suspect}
     damaged, hashed = [], 0
     for segment in sorted(state.segments, key=lambda s: s.last_batch, reverse=True):
         deep = hashed < FRESHLY_HASHED_BYTES or segment.segment_id in suspects
         hashed += segment.size_bytes if deep else 0
-        if not _is_sound(ledger, state, segment, deep):
+        if not _is_sound(state, segment, deep) or not _has_live(ledger, lease, state, segment, deep):
             damaged.append(segment)
     return damaged
 
 
-def _is_sound(ledger: Ledger, state: CollectionState, segment: Segment, deep: bool) -> bool:
+def _is_sound(state: CollectionState, segment: Segment, deep: bool) -> bool:
     if not all(_is_whole(state, file, deep) for file in (segment.faiss, segment.chunks)):
         return False
     segment.verified = segment.verified or deep
-    return segment.live is None or _is_whole(state, segment.live, deep) or _mend_live(ledger, state, segment)
+    return True
+
+
+def _has_live(ledger: Ledger, lease: Lease, state: CollectionState, segment: Segment, deep: bool) -> bool:
+    if segment.live is None or _is_whole(state, segment.live, deep):
+        return True
+    return _mend_live(ledger, lease, state, segment)
 
 
 def _is_whole(state: CollectionState, file: StoredFile, deep: bool) -> bool:
@@ -182,7 +193,7 @@ def _is_whole(state: CollectionState, file: StoredFile, deep: bool) -> bool:
     return True
 
 
-def _mend_live(ledger: Ledger, state: CollectionState, segment: Segment) -> bool:
+def _mend_live(ledger: Ledger, lease: Lease, state: CollectionState, segment: Segment) -> bool:
     """Write a live file anew from the ledger's versions, if that gives the very bytes that were there."""
     assert segment.live is not None
     with ledger.read() as c:
@@ -194,10 +205,7 @@ def _mend_live(ledger: Ledger, state: CollectionState, segment: Segment) -> bool
     data = encode_live(np.array([version in visible for version in versions], dtype=np.bool_))
     if hashlib.sha256(data).hexdigest() != segment.live.sha256:
         return False
-    if (state.folder / segment.live.name).exists():
-        put_aside(state.folder, segment.live.name)
-    write_new(state.folder, segment.live.name, data, "live")
-    sync_folder(state.folder / "segments")
+    mend(state.folder, segment.live.name, data, "live", lease.token)
     return True
 
 
@@ -211,6 +219,6 @@ def _refuse_more_than_one(state: CollectionState, damaged: list[Segment]) -> Non
 
 
 def count_restore(ledger: Ledger, outcome: str) -> None:
-    """For the metric ingest_restores_total."""
+    """For the metric ingest_restores_total; a repair counts itself."""
     with ledger.write() as c:
         metrics.add(c, "ingest_restores_total", 1, outcome=outcome)

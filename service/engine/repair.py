@@ -2,13 +2,16 @@
 
 from collections.abc import Sequence
 
+from sqlalchemy import Connection
+
 from service.core.keys import file_of
 from service.engine.commit import Committer
 from service.engine.draft import Batch, DocumentChange, Place
 from service.engine.owner import Owner
 from service.engine.state import CollectionState, Segment
+from service.failpoints import reach
 from service.index.files import put_aside
-from service.ledger import documents, events, items, jobs
+from service.ledger import documents, events, items, jobs, metrics
 from service.ledger.database import AnyRow, Ledger
 
 _UNREAD = {"stamp": "", "file_sha256": ""}
@@ -32,14 +35,21 @@ def take_out(
     )
     state.segments = [segment for segment in state.segments if segment not in damaged]
     # Items first: what a crash in between leaves is one item too many; the other order would lose them.
+    reach("repair.before")
     _queue_again(ledger, state.id, lost)
-    committer.commit(batch, owner, damaged)
+    reach("repair.queued")
+    # Files before ledger: a segment that is missing is a damaged one, so a crash in between begins this again. The
+    # other order would leave damaged files among the sound ones, and nobody would look for them any more.
     for segment in damaged:
         _put_aside(state, segment)
-    with ledger.write() as c:
-        names = [segment.faiss.name for segment in damaged]
-        said = {"segments": names, "documents": len(lost)}
+    said = {"segments": [segment.faiss.name for segment in damaged], "documents": len(lost)}
+
+    def say_so(c: Connection) -> None:
         events.record(c, "segment_damaged", said, collection_id=state.id)
+        metrics.add(c, "ingest_restores_total", 1, outcome="repaired")
+
+    committer.commit(batch, owner, damaged, say_so)
+    reach("repair.after")
 
 
 def _is_in(version: AnyRow, damaged: Sequence[Segment]) -> bool:

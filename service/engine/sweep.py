@@ -24,6 +24,7 @@ def sweep(ledger: Ledger, observer: Observer, settings: EngineSettings, supervis
     Of a `supervised` worker's death its supervisor hears (see `worker_lost`): the free lock settles nothing then.
     Its silence does, since it may be frozen.
     """
+    ledger.keep_reserve()
     explain(ledger)
     with ledger.read() as c:
         held = jobs.held(c)

@@ -5,6 +5,8 @@ from contextlib import suppress
 from datetime import UTC, datetime
 from threading import Event
 
+from sqlalchemy import Connection
+
 from service.core.job import Fact, State
 from service.engine.collections import check_space
 from service.engine.holding import Holding
@@ -60,7 +62,6 @@ class Tenure:
             in_flight = items.recover(c, self._job.id, witnessed=self._job.losses > 0)
         if damaged:
             take_out(self._tools.ledger, self._committer, self._state, self._owner, damaged)
-            count_restore(self._tools.ledger, "repaired")
         elif self._goes_on:
             count_restore(self._tools.ledger, "unclean" if in_flight or self._job.losses else "clean")
         if self._state.generation:
@@ -165,23 +166,25 @@ class Tenure:
         return True
 
     def _settle(self, fact: Fact) -> bool:
-        """A wish or SIGTERM has been obeyed; False when there is no such wish any more."""
-        with self._tools.ledger.write() as c:
-            self._lease.hold(c)
-            row = jobs.get(c, self._job.id)
-            generation = self._state.generation
-            if row.state == State.PAUSING:
-                jobs.apply(c, row, fact, paused_at_checkpoint=generation, stage="")
-                metrics.observe(c, "ingest_pause_latency_seconds", _seconds_since(row.wished_at))
-            elif row.state == State.CANCELLING:
-                jobs.apply(c, row, fact, stage="")
-            elif self._stop.is_set():
-                reason = {"code": "stopped", "message": "the worker was told to end; resume to go on"}
-                jobs.apply(c, row, Fact.STOPPED, paused_at_checkpoint=generation, reason=reason, stage="")
-            else:
-                self._job = row
-                self._lease.watch(row.id)  # the wish that it knows is out of date
-                return False
+        """A wish or SIGTERM has been obeyed, on a full disk too; False when there is no such wish any more."""
+        return self._tools.ledger.insist(lambda c: self._settled(c, fact))
+
+    def _settled(self, c: Connection, fact: Fact) -> bool:
+        self._lease.hold(c)
+        row = jobs.get(c, self._job.id)
+        generation = self._state.generation
+        if row.state == State.PAUSING:
+            jobs.apply(c, row, fact, paused_at_checkpoint=generation, stage="")
+            metrics.observe(c, "ingest_pause_latency_seconds", _seconds_since(row.wished_at))
+        elif row.state == State.CANCELLING:
+            jobs.apply(c, row, fact, stage="")
+        elif self._stop.is_set():
+            reason = {"code": "stopped", "message": "the worker was told to end; resume to go on"}
+            jobs.apply(c, row, Fact.STOPPED, paused_at_checkpoint=generation, reason=reason, stage="")
+        else:
+            self._job = row
+            self._lease.watch(row.id)  # the wish that it knows is out of date
+            return False
         return True
 
 

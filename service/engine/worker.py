@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from threading import Event
 
+from sqlalchemy import Connection
+
 from service.core.job import Fact, State
 from service.engine.ingest import GaveUp
 from service.engine.lease import Lease, Observer, Wanted
@@ -145,13 +147,16 @@ class Worker:
     def _hold(self, job: AnyRow, lease: Lease, code: str, message: str) -> None:
         retry_at = (datetime.now(UTC) + timedelta(seconds=HOLD_SECONDS)).isoformat(timespec="microseconds")
         reason = {"code": code, "message": message, "retry_at": retry_at}
-        with self.tools.ledger.write() as c:
+
+        def hold(c: Connection) -> None:
             lease.hold(c)
             items.take_back_all(c, job.id)
             row = jobs.get(c, job.id)
             # A job that somebody wants paused or cancelled does not wait for anything.
             jobs.apply(c, row, Fact.HELD, reason=reason if row.state == State.RUNNING else None, stage="")
             metrics.add(c, "ingest_checkpoint_failures_total", 1, reason=code)
+
+        self.tools.ledger.insist(hold)  # often just because the disk is full
 
     def _suspect(self, job: AnyRow, lease: Lease, error: Corrupt) -> None:
         """The next tenure's recovery looks into the file before anything else."""

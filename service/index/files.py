@@ -32,7 +32,9 @@ class StoredFile:
 def make_folder(path: Path) -> None:
     """Create a folder, mode 0755 whatever the umask, durably; fine if it exists."""
     if not path.is_dir():
+        reach("folder.absent")
         path.mkdir(exist_ok=True)
+        reach("folder.made")
         path.chmod(0o755)
         sync_folder(path.parent)
 
@@ -133,13 +135,48 @@ def put_aside(root: Path, name: str) -> None:
     """Move `root/name` to quarantine, durably, under a name that is free there."""
     path, quarantine = root / name, root / "quarantine"
     make_folder(quarantine)
-    free, number = quarantine / path.name, 1
-    while free.exists():
-        number += 1
-        free = quarantine / f"{path.name}~{number}"
+    free = _free_name(quarantine, path.name)
+    reach("aside.before")
     path.rename(free)
+    reach("aside.after")
     sync_folder(quarantine)
     sync_folder(path.parent)
+
+
+def _free_name(folder: Path, name: str) -> Path:
+    free, number = folder / name, 1
+    while free.exists():
+        number += 1
+        free = folder / f"{name}~{number}"
+    return free
+
+
+def mend(root: Path, name: str, data: Data, kind: Kind, token: int) -> None:
+    """Give a missing or damaged file the bytes that it must have, in one step; what was there is kept in quarantine.
+
+    A writer that was frozen in the middle of it, and has been fenced, can only do the same again.
+    """
+    path, temporary = root / name, f"{name}.t{token}.tmp"
+    write_new(root, temporary, data, kind)
+    if path.exists():
+        _keep_damaged(path, root / "quarantine", data)
+    reach("mend.before")
+    os.replace(root / temporary, path)
+    reach("mend.after")
+    sync_folder(path.parent)
+
+
+def _keep_damaged(path: Path, quarantine: Path, good: Data) -> None:
+    """Link a file into quarantine, unless it is there already or has been mended meanwhile."""
+    if any(kept.samefile(path) for kept in quarantine.glob(f"{path.name}*")):
+        return
+    kept = _free_name(quarantine, path.name)
+    reach("aside.before")
+    os.link(path, kept)
+    reach("aside.after")
+    if kept.read_bytes() == good:
+        kept.unlink()
+    sync_folder(quarantine)
 
 
 def verify(root: Path, stored: StoredFile) -> Path:

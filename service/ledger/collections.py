@@ -89,6 +89,12 @@ def listing(c: Connection) -> Sequence[AnyRow]:
     return c.execute(select(collections).order_by(collections.c.name)).all()
 
 
+def unpublished(c: Connection) -> Sequence[str]:
+    """The ids of collections whose newest generation readers cannot see yet."""
+    behind = collections.c.published_generation < collections.c.generation
+    return c.execute(select(collections.c.id).where(behind).order_by(collections.c.name)).scalars().all()
+
+
 def reserve(c: Connection, collection_id: str, column: str, count: int) -> int:
     """Take `count` numbers from an allocator and return the first; they are never given out again."""
     number = collections.c[column]

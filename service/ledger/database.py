@@ -1,19 +1,23 @@
 """Open the ledger, and run one transaction at a time on it."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 from uuid import uuid4
 
 from sqlalchemy import Connection, Engine, create_engine, event, insert, select
 from sqlalchemy.engine import Row
-from sqlalchemy.exc import OperationalError
 
+from service import failpoints
 from service.errors import Refused, TryAgain
+from service.failpoints import reach
+from service.ledger.reserve import Reserve
 from service.ledger.schema import store
+from service.ledger.translate import translated
 
+T = TypeVar("T")
 AnyRow = Row[*tuple[Any, ...]]
 
 FORMAT = 1
@@ -34,6 +38,7 @@ class Ledger:
         file = engine.url.database if engine.dialect.name == "sqlite" else None
         self._file = Path(file) if file else None
         self._opened: tuple[int, int] | None = None  # device and inode
+        self._reserve = None if self._file is None else Reserve(self._file.parent)
 
     @classmethod
     def open(cls, url: str) -> "Ledger":
@@ -41,13 +46,15 @@ class Ledger:
         engine = create_engine(url)
         if engine.dialect.name == "sqlite":
             _prepare_sqlite(engine)
+        if failpoints.is_armed():
+            _pass_a_point_around_statements(engine)
         return cls(url, engine)
 
     @contextmanager
     def read(self) -> Iterator[Connection]:
         """A transaction that sees one state of the ledger and writes nothing."""
         self._require_same_file()
-        with _translated(), self._engine.connect() as connection:
+        with translated(), self._engine.connect() as connection:
             yield connection
 
     @contextmanager
@@ -58,8 +65,26 @@ class Ledger:
         """
         self._require_same_file()
         writing = self._engine.execution_options(writes=True)
-        with _translated(), writing.begin() as connection:
+        with translated(), writing.begin() as connection:
             yield connection
+            reach("transaction.before")
+        reach("transaction.after")
+
+    def insist(self, act: Callable[[Connection], T]) -> T:
+        """A write transaction for what must be possible on a full disk: the reserve is given up for it."""
+        try:
+            with self.write() as connection:
+                return act(connection)
+        except TryAgain as error:
+            if error.reason != "disk_low" or self._reserve is None or not self._reserve.give_up():
+                raise
+        with self.write() as connection:
+            return act(connection)
+
+    def keep_reserve(self) -> None:
+        """Take the reserve again, if it is not there and the disk can spare it."""
+        if self._reserve is not None:
+            self._reserve.keep()
 
     def _require_same_file(self) -> None:
         """SQLite goes on in a file that was deleted or moved away, and what it takes there is lost: a data folder that
@@ -128,17 +153,10 @@ def _prepare_sqlite(engine: Engine) -> None:
         connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
 
 
-@contextmanager
-def _translated() -> Iterator[None]:
-    """Foreign errors that a later call may not meet become TryAgain."""
-    try:
-        yield
-    except OperationalError as error:
-        text = str(error.orig)
-        if "locked" in text or "busy" in text:
-            raise TryAgain("ledger_busy", text) from error
-        if "full" in text:
-            raise TryAgain("disk_low", text) from error
-        if error.connection_invalidated or "disk I/O" in text or "unable to open" in text:
-            raise TryAgain("ledger_unavailable", text) from error
-        raise
+def _pass_a_point_around_statements(engine: Engine) -> None:
+    for when in ("before", "after"):
+
+        @event.listens_for(engine, f"{when}_cursor_execute")
+        def _reach(connection, *_, point=f"statement.{when}"):  # type: ignore[no-untyped-def]
+            if connection.get_execution_options().get("writes", False):
+                reach(point)

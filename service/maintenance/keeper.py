@@ -15,7 +15,7 @@ from service.engine.ingest import Interrupted
 from service.engine.lease import Lease, Observer, Wanted
 from service.engine.owner import MAINTENANCE
 from service.engine.publish import publish
-from service.engine.recover import count_restore, recover
+from service.engine.recover import recover
 from service.engine.repair import take_out
 from service.engine.settings import EngineSettings
 from service.errors import (
@@ -36,6 +36,7 @@ from service.maintenance.work import Dropped, Duty, Result, Work
 REFUSALS = (BadRequest, Conflict, NotFound, Refused)
 MOST_ATTEMPTS = 5  # of a task that keeps ending in a way nobody expected
 RETRY_SECONDS = 5.0
+PUBLISH_SECONDS = 10.0  # between two tries to publish for somebody who is gone
 
 log = logging.getLogger("tidestone.maintenance")
 
@@ -49,6 +50,9 @@ class Keeper:
     duties: Mapping[Kind, Duty]
     observer: Observer = field(default_factory=Observer)
     beside_a_job: Collection[Kind] = BESIDE_A_JOB
+    _published: dict[str, float] = field(
+        default_factory=dict
+    )  # collection id -> when it was tried (monotonic)
 
     def waiting(self, c: Connection, collection_id: str) -> bool:
         """Whether a task waits that may be done beside a job."""
@@ -62,12 +66,24 @@ class Keeper:
         return [kind for kind in self.duties if kind in self.beside_a_job]
 
     def serve_idle(self, holder: str, stop: Event) -> bool:
-        """Do what waits for collections whose lease is free; whether there was anything."""
+        """Do what waits for collections whose lease is free; whether there was anything.
+
+        What somebody has committed and could not publish waits too: nobody may come to do it with other work.
+        """
         with self.ledger.read() as c:
-            waiting = tasks.collections_with_open(c)
+            waiting = [row.collection_id for row in tasks.collections_with_open(c)]
+            waiting += filter(self._may_try, collections.unpublished(c))
         # Each gets its turn, so no generator.
-        served = [self.serve_collection(row.collection_id, holder, stop) for row in waiting]
+        served = [self.serve_collection(each, holder, stop) for each in dict.fromkeys(waiting)]
         return any(served)
+
+    def _may_try(self, collection_id: str) -> bool:
+        """Whether the last try to publish was long ago: where it fails, it fails for a while."""
+        now = time.monotonic()
+        if now - self._published.get(collection_id, -PUBLISH_SECONDS) < PUBLISH_SECONDS:
+            return False
+        self._published[collection_id] = now
+        return True
 
     def serve_collection(self, collection_id: str, holder: str, stop: Event) -> bool:
         """Do what waits for one collection; False where somebody else has its lease, or nothing was due."""
@@ -116,7 +132,9 @@ class Keeper:
             served = self._serve(holding, check, as_it_is)
             others = [kind for kind in self.duties if kind not in as_it_is]
             with self.ledger.read() as c:
-                if not tasks.is_open(c, lease.collection_id, others):
+                row = collections.by_id(c, lease.collection_id)
+                is_published = row.published_generation == row.generation
+                if is_published and not tasks.is_open(c, row.id, others):
                     return served
             if self._climb(holding):
                 self._serve(holding, check, others)
@@ -130,7 +148,6 @@ class Keeper:
             damaged = recover(self.ledger, holding.lease, holding.state)
             if damaged:
                 take_out(self.ledger, holding.committer, holding.state, MAINTENANCE, damaged)
-                count_restore(self.ledger, "repaired")
             if holding.state.generation:
                 publish(self.ledger, holding.lease, holding.state)
         except (Refused, OSError) as error:

@@ -2,7 +2,7 @@
 
 from service.engine.owner import MAINTENANCE
 from service.engine.publish import publish
-from service.engine.recover import count_restore, recover
+from service.engine.recover import recover
 from service.engine.repair import take_out
 from service.maintenance.work import Result, Work
 
@@ -15,7 +15,6 @@ def run(work: Work) -> Result:
     names = [segment.faiss.name for segment in damaged]
     if damaged:
         take_out(ledger, holding.committer, state, MAINTENANCE, damaged)
-        count_restore(ledger, "repaired")
     elif state.generation:
         publish(ledger, holding.lease, state)
     return {"generation": state.generation, "segments_taken_out": names}

@@ -2,6 +2,7 @@
 
 import hashlib
 from concurrent.futures import Future
+from dataclasses import replace
 
 import numpy as np
 
@@ -19,6 +20,7 @@ FAKE_SPACE = Space(
     query_prefix="",
     max_tokens=512,
 )
+OTHER_SPACE = replace(FAKE_SPACE, model="fake@1", dimensions=24, prefix="passage: ")
 
 
 class FakeEmbedder:

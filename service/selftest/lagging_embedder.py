@@ -5,8 +5,9 @@ from concurrent.futures import Future
 from queue import Queue
 from threading import Thread
 
+from service.core.space import Space
 from service.ports import Float32Vector
-from service.selftest.fake_embedder import FakeEmbedder
+from service.selftest.fake_embedder import FAKE_SPACE, FakeEmbedder
 
 SLOW = "slow"  # a text that begins so takes much longer
 
@@ -14,8 +15,8 @@ SLOW = "slow"  # a text that begins so takes much longer
 class LaggingEmbedder(FakeEmbedder):
     """`seconds` per text, `slow_seconds` for a text that begins with "slow"."""
 
-    def __init__(self, seconds: float = 0.001, slow_seconds: float = 0.3) -> None:
-        super().__init__()
+    def __init__(self, seconds: float = 0.001, slow_seconds: float = 0.3, space: Space = FAKE_SPACE) -> None:
+        super().__init__(space)
         self._seconds, self._slow_seconds = seconds, slow_seconds
         self._queue: Queue[tuple[str, Future[Float32Vector]]] = Queue()
         Thread(target=self._answer, daemon=True).start()

@@ -8,18 +8,25 @@ import signal
 import subprocess
 import sys
 import tempfile
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import Any, NoReturn
 
 from service import failpoints
-from service.core.job import Verb
-from service.engine.lease import Observer
-from service.engine.sweep import sweep
+from service.children import die_with_parent
+from service.core.space import Space
+from service.selftest.account import account_of, ending_of, traces_in
+from service.selftest.deeds import take_up
+from service.selftest.fake_embedder import FAKE_SPACE
 from service.selftest.lagging_embedder import LaggingEmbedder
+from service.selftest.phases import NAMED
 from service.selftest.world import World
 
+LOG = "victims.log"
+MOST_SECONDS = 180  # of one victim's life: what takes longer hangs
 _ONE_THREAD = {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"}  # what is forked must have no threads
 
 
@@ -33,14 +40,16 @@ class Ended:
 
 
 KILLED = Ended(signal=signal.SIGKILL)
+STOPPED = Ended(stopped=True)
 FINISHED = Ended(code=0)
+IDLE = Ended(code=2)  # there was nothing to do for it
 
 
 class Victims:
-    """The test's end of the pipe; leaving the block kills every victim that is left."""
+    """The nearer end of the pipe; leaving the block kills every victim that is left."""
 
     def __enter__(self) -> "Victims":
-        command = [sys.executable, "-m", "service.selftest.victims"]
+        command = [sys.executable, "-m", "service.selftest.victims", str(os.getpid())]
         self._process = subprocess.Popen(
             command,
             stdin=subprocess.PIPE,
@@ -57,18 +66,23 @@ class Victims:
             assert self._process.stdin is not None
             self._process.stdin.close()
 
-    def start(self, folder: Path, arm: str = "", **settings: Any) -> int:
-        """Begin a victim that takes up the folder's unfinished job; returns its pid."""
-        task = {"folder": str(folder), "arm": arm, "settings": settings}
+    def start(self, folder: Path, arm: str = "", do: str = "take_up", **settings: Any) -> int:
+        """Begin a victim that does a deed (see `deed`) in a folder; returns its pid."""
+        task = {"folder": str(folder), "arm": arm, "do": do, "settings": settings}
         return int(self._ask(do="start", task=task)["pid"])
 
     def wait(self, pid: int) -> Ended:
         """Until it is killed, frozen or at its end."""
         return Ended(**self._ask(do="wait", pid=pid))
 
-    def run(self, folder: Path, arm: str = "", **settings: Any) -> Ended:
+    def poll(self, pid: int) -> Ended | None:
+        """As `wait`, at once; None: it is at work. What has ended is told once only."""
+        answer = self._ask(do="poll", pid=pid)
+        return Ended(**answer) if answer else None
+
+    def run(self, folder: Path, arm: str = "", do: str = "take_up", **settings: Any) -> Ended:
         """Start and wait."""
-        return self.wait(self.start(folder, arm, **settings))
+        return self.wait(self.start(folder, arm, do, **settings))
 
     def thaw(self, pid: int) -> None:
         """Let a frozen victim go on."""
@@ -82,41 +96,56 @@ class Victims:
         return answer
 
 
-def take_up(world: World, dead_seconds: float = 0.0) -> bool:
-    """Settle the job of a dead worker, resume it, and see it through as a new worker would."""
-    sweep(world.ledger, Observer(dead_seconds), world.settings)
-    job = world.jobs.find(world.order())
-    if job is not None and job["can"]["resume"]:
-        world.jobs.ask(job["id"], Verb.RESUME)
-    return world.worker(f"worker-{os.getpid()}", dead_seconds).take_one()
+def deed(name: str) -> Callable[[World], Any]:
+    """What a name stands for: "take_up", "traces", or a phase's: "<phase>.prepare", "<phase>.act", "<phase>.ending"."""
+    single: dict[str, Callable[[World], Any]] = {"take_up": take_up, "traces": traces_in}
+    phase, _, part = name.partition(".")
+    if not part:
+        return single[name]
+    if part == "ending":
+        return partial(ending_of, NAMED[phase])
+    found: Callable[[World], Any] = getattr(NAMED[phase], part)
+    return found
 
 
-def _victim(task: dict[str, Any]) -> NoReturn:
+def _space(deed: str) -> Space:
+    """Of the configured model; another one is configured after a phase is prepared, if at all."""
+    phase, _, part = deed.partition(".")
+    return NAMED[phase].space if part and part != "prepare" else FAKE_SPACE
+
+
+def _victim(task: dict[str, Any], parent: int) -> NoReturn:
+    die_with_parent(parent, signal.SIGKILL)
+    signal.alarm(MOST_SECONDS)
     folder = Path(task["folder"])
-    log = os.open(folder / "victims.log", os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+    log = os.open(folder / LOG, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
     os.dup2(log, sys.stderr.fileno())
     logging.basicConfig(level=logging.INFO, format=f"{os.getpid()} %(message)s")
     failpoints.arm(task["arm"])
     try:
-        world = World(folder, embedder=LaggingEmbedder())
+        world = World(folder, embedder=LaggingEmbedder(space=_space(task["do"])))
         world.configure(**task["settings"])
-        took = take_up(world)
+        did = deed(task["do"])(world)
         world.ledger.close()
+        if isinstance(did, dict):
+            (folder / f"{task['do']}.json").write_text(json.dumps(did))
     except BaseException:
         logging.exception("the victim ended of itself")
         os._exit(1)
-    os._exit(0 if took else 2)
+    os._exit(2 if did is False else 0)
 
 
 def _start(task: dict[str, Any]) -> dict[str, Any]:
-    pid = os.fork()
+    parent, pid = os.getpid(), os.fork()
     if pid == 0:
-        _victim(task)
+        _victim(task, parent)
     return {"pid": pid}
 
 
-def _wait(pid: int) -> dict[str, Any]:
-    _, status = os.waitpid(pid, os.WUNTRACED)
+def _wait(pid: int, options: int = 0) -> dict[str, Any]:
+    found, status = os.waitpid(pid, os.WUNTRACED | options)
+    if not found:
+        return {}
     if os.WIFSTOPPED(status):
         return {"stopped": True}
     return {"signal": os.WTERMSIG(status)} if os.WIFSIGNALED(status) else {"code": os.WEXITSTATUS(status)}
@@ -128,25 +157,28 @@ def _warm_up() -> None:
         world = World(Path(folder))
         world.write("a.txt", "one document")
         world.run()
+        account_of(world)
         world.ledger.close()
     gc.freeze()
 
 
 def _serve() -> None:
+    die_with_parent(int(sys.argv[1]), signal.SIGTERM)
     _warm_up()
     alive: set[int] = set()
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to answer
     for line in sys.stdin:
         command = json.loads(line)
         answer: dict[str, Any] = {}
         if command["do"] == "start":
             answer = _start(command["task"])
             alive.add(answer["pid"])
-        elif command["do"] == "wait":
-            answer = _wait(command["pid"])
-            if "stopped" not in answer:
-                alive.discard(command["pid"])
-        else:
+        elif command["do"] == "thaw":
             os.kill(command["pid"], signal.SIGCONT)
+        else:
+            answer = _wait(command["pid"], os.WNOHANG if command["do"] == "poll" else 0)
+            if answer and "stopped" not in answer:
+                alive.discard(command["pid"])
         print(json.dumps(answer), flush=True)
     for pid in alive:
         os.kill(pid, signal.SIGKILL)

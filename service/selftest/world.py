@@ -19,6 +19,7 @@ from service.index import merge_child
 from service.index.files import make_data_folder
 from service.ledger.database import Ledger, sqlite_url, store_identity
 from service.ledger.migrate import migrate
+from service.ledger.revision import is_current
 from service.maintenance.duties import DUTIES
 from service.maintenance.keeper import Keeper
 from service.maintenance.merger import Merger
@@ -53,7 +54,8 @@ class World:
         make_data_folder(data)
         self.settings = EngineSettings(data, batch_size=3, min_free_bytes=0)
         self.ledger = Ledger.open(sqlite_url(data))
-        migrate(self.ledger)
+        if not is_current(self.ledger):
+            migrate(self.ledger)
 
     def configure(self, **changes: Any) -> None:
         """Change engine settings."""
@@ -61,7 +63,6 @@ class World:
 
     def write(self, name: str, text: str, mtime: int = OLD) -> Path:
         """Put a document into the library."""
-
         path = self.library / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text)

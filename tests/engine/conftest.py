@@ -5,8 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from service.core import pace
-from service.engine import claims, ingest, lease, worker
+from service.failpoints import OF_COMMITS
 from service.selftest.victims import FINISHED, Victims
 from tests.engine.stories import SETTINGS, Story, check_that_nothing_is_lost_or_doubled, first_run, later_run
 from tests.engine.world import World
@@ -57,20 +56,8 @@ def passed_later(victims: Victims, later: Story, tmp_path_factory: pytest.TempPa
 
 
 def _passings(victims: Victims, story: Story, folder: Path) -> Counter[str]:
-    """How often an uninterrupted run passes each point."""
+    """How often an uninterrupted run passes each point of a commit."""
     copy = story.copy(folder / "copy")
     assert victims.run(copy, f"record={folder / 'log'}", **SETTINGS) == FINISHED
     check_that_nothing_is_lost_or_doubled(copy)
-    return Counter((folder / "log").read_text().split())
-
-
-@pytest.fixture
-def quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Seconds become hundredths."""
-    monkeypatch.setattr(lease, "WISH_SECONDS", 0.01)
-    monkeypatch.setattr(lease, "BEAT_SECONDS", 0.02)
-    monkeypatch.setattr(ingest, "_TICK_SECONDS", 0.01)
-    monkeypatch.setattr(claims, "_LOOK_AGAIN_SECONDS", 0.01)
-    monkeypatch.setattr(worker, "IDLE_SECONDS", 0.01)
-    monkeypatch.setattr(worker, "HOLD_SECONDS", 0.0)
-    monkeypatch.setattr(pace, "FIRST_BACKOFF_SECONDS", 0.01)
+    return Counter(name for name in (folder / "log").read_text().split() if name in OF_COMMITS)

@@ -1,17 +1,15 @@
 """Two runs to interrupt: a first one, and a later one that meets every kind of change."""
 
-import json
 import shutil
 from pathlib import Path
-from typing import Any
 
 from service.index.commit_record import CommitRecord, read_chain
 from service.index.manifest import NAME as MANIFEST
 from service.ledger import documents, segments
 from service.ledger.collections import by_name
-from tests.engine.world import OLD, World
+from service.selftest.documents import SETTINGS, change, fill
+from tests.engine.world import World
 
-SETTINGS: dict[str, Any] = {"batch_size": 3, "segment_rows": 8, "max_live_segments": 6, "parse_workers": 2}
 AT_THE_TOP = {"collection.json", MANIFEST, "publish.lock", "writer.lock", "segments", "commits", "quarantine"}
 
 
@@ -42,15 +40,7 @@ def later_run(folder: Path) -> Story:
     world = library(folder)
     world.configure(**SETTINGS)
     assert world.run()["state"] == "succeeded"
-    for n in (0, 4):
-        world.write(f"a/x{n}.txt", _text(f"a/x{n}", 2).replace("part 1", "part one, changed"), OLD + 100)
-    world.write("large.txt", _text("large", 40).replace("part 23 ", "part changed "), OLD + 100)
-    world.write("larger.txt", _text("larger", 40))
-    (world.library / "a/x1.txt").unlink()
-    (world.library / "b/y1.txt").rename(world.library / "b/moved.txt")
-    _records(
-        world, {"a": "first record", "c": "third record, changed", "d": "fourth record\n\nhas two parts"}
-    )
+    change(world)
     world.jobs.create(world.order())
     world.ledger.close()
     return Story(folder)
@@ -60,11 +50,7 @@ def library(folder: Path) -> World:
     """Small, large and record files, and no collection."""
     folder.mkdir(exist_ok=True)
     world = World(folder)
-    for n in range(7):
-        world.write(f"a/x{n}.txt", _text(f"a/x{n}", 2))
-        world.write(f"b/y{n}.txt", _text(f"b/y{n}", 3))
-    world.write("large.txt", _text("large", 40))
-    _records(world, {"a": "first record", "b": "second record", "c": "third record"})
+    fill(world)
     return world
 
 
@@ -87,15 +73,6 @@ def dump(world: World) -> set[tuple[str, str]]:
     with world.ledger.read() as c:
         names = c.exec_driver_sql("SELECT name FROM sqlite_master WHERE type = 'table'").scalars().all()
         return {(name, repr(row)) for name in names for row in c.exec_driver_sql(f"SELECT * FROM {name}")}
-
-
-def _text(name: str, paragraphs: int) -> str:
-    return "\n\n".join(f"{name}, part {n} of it" for n in range(paragraphs))
-
-
-def _records(world: World, records: dict[str, str]) -> None:
-    lines = [json.dumps({"id": name, "text": text}) for name, text in records.items()]
-    world.write("c/r.jsonl", "\n".join(lines), OLD + len(records["a"] + records["c"]))
 
 
 def _check_files(world: World) -> None:

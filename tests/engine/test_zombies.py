@@ -8,18 +8,15 @@ from pathlib import Path
 
 import pytest
 
-from service.failpoints import POINTS as ALL_POINTS
+from service.failpoints import OF_COMMITS
 from service.index.manifest import read_manifest
 from service.ledger.collections import by_name
 from service.selftest.victims import FINISHED, Victims
 from tests.engine.stories import SETTINGS, Story, check_that_nothing_is_lost_or_doubled, dump
 from tests.engine.world import World
 
-POINTS = [
-    point for point in ALL_POINTS if not point.startswith(("drop.", "rollback.", "scratch."))
-]  # of jobs
-AT_BIRTH = [point for point in POINTS if point.startswith("file.")]  # collection.json
-LATER = [point for point in POINTS if point not in AT_BIRTH]
+AT_BIRTH = [point for point in OF_COMMITS if point.startswith("file.")]  # collection.json
+LATER = [point for point in OF_COMMITS if point not in AT_BIRTH]
 ALIKE = [point for point in LATER if point.endswith((".created", ".synced"))]  # as the point after them
 MOST_SECONDS = 20.0
 

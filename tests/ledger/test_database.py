@@ -1,6 +1,5 @@
 """Transactions: all or nothing, one writer at a time, and a busy ledger is a passing condition."""
 
-import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
 from threading import Thread
@@ -12,6 +11,7 @@ from service.errors import TryAgain
 from service.ledger import database, metrics
 from service.ledger.database import Ledger, sqlite_url
 from service.ledger.migrate import migrate
+from service.ledger.translate import translated
 
 
 @pytest.fixture
@@ -50,8 +50,12 @@ def test_while_one_writes_another_is_told_to_try_again_and_readers_go_on(impatie
 
 
 def test_a_full_disk_is_a_passing_condition(impatient: Ledger) -> None:
-    with pytest.raises(TryAgain) as caught, impatient.write():
-        raise OperationalError("INSERT", {}, sqlite3.OperationalError("database or disk is full"))
+    with impatient.write() as c:
+        pages = c.exec_driver_sql("PRAGMA page_count").scalar_one()
+        c.exec_driver_sql(f"PRAGMA max_page_count = {pages}")
+        many = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 999) "
+        with pytest.raises(TryAgain) as caught, translated():
+            c.exec_driver_sql(f"INSERT INTO metrics {many} SELECT hex(randomblob(50)), i, 1 FROM n")
     assert caught.value.reason == "disk_low"
 
 

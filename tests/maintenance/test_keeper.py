@@ -225,3 +225,15 @@ def test_a_clock_that_was_set_back_does_not_make_a_task_wait_for_hours(world: Wo
     assert world.tend(task)["state"] == "done"
     assert seen
     assert utc_now() < "2999"
+
+
+def test_what_was_committed_and_not_published_is_published_by_whoever_is_idle(world: World) -> None:
+    filled(world)
+    (world.files / "manifest.json").unlink()
+    with world.ledger.write() as c:
+        row = collections.by_name(c, "docs")
+        collections.change(c, row.id, published_generation=row.generation - 1)
+    worker = world.worker()
+    assert worker.tools.chores.serve_idle(worker.worker_id, world.stop)
+    assert world.contents() == world.expected()
+    assert not worker.tools.chores.serve_idle(worker.worker_id, world.stop)

@@ -20,10 +20,9 @@ from service.maintenance.reindex_order import Reindexing
 from service.ports import FileTask, Float32Vector, Piece
 from service.reader import Collection
 from service.selftest.fake_embedder import FAKE_SPACE, FakeEmbedder
+from service.selftest.fake_embedder import OTHER_SPACE as OTHER
 from service.selftest.fake_preparer import FakePreparer
 from tests.engine.world import World
-
-OTHER = replace(FAKE_SPACE, model="fake@1", dimensions=24, prefix="passage: ")
 
 
 def fill(world: World, first: int = 0, count: int = 8) -> None:

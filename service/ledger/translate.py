@@ -1,0 +1,44 @@
+"""What a database says, as errors named by what the caller does next."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from sqlalchemy.exc import DatabaseError, OperationalError
+
+from service.errors import Refused, TryAgain
+
+_BUSY = ("SQLITE_BUSY", "SQLITE_LOCKED")
+# The index of the log cannot grow: SQLite calls that an I/O error, but the disk is full.
+_FULL = ("SQLITE_FULL", "SQLITE_IOERR_SHMSIZE")
+_READ_ONLY = ("SQLITE_READONLY", "SQLITE_PERM")
+_OUT_OF_REACH = ("SQLITE_IOERR", "SQLITE_CANTOPEN", "SQLITE_PROTOCOL", "SQLITE_NOMEM", "SQLITE_NOLFS")
+_DAMAGED = ("SQLITE_CORRUPT", "SQLITE_NOTADB")
+
+
+@contextmanager
+def translated() -> Iterator[None]:
+    """Raises TryAgain for what a later call may not meet, and Refused for a ledger that is damaged."""
+    try:
+        yield
+    except DatabaseError as error:
+        name = str(getattr(error.orig, "sqlite_errorname", "") or "")
+        _raise(name, str(error.orig), error)
+        raise
+
+
+def _raise(name: str, text: str, error: DatabaseError) -> None:
+    if name.startswith(_BUSY):
+        raise TryAgain("ledger_busy", text) from error
+    if name.startswith(_FULL):
+        raise TryAgain("disk_low", text) from error
+    if name.startswith(_READ_ONLY):
+        raise TryAgain("not_writable", f"{text}: make data_dir writable for this user") from error
+    if name.startswith(_OUT_OF_REACH):
+        raise TryAgain("ledger_unavailable", f"{text} ({name})") from error
+    if name.startswith(_DAMAGED):
+        raise Refused(
+            f"The ledger is damaged ({text}): stop every Tidestone on this data_dir and run `tidestone repair --rebuild`, "
+            "which makes it anew from the collections' commit records, or restore a backup."
+        ) from error
+    if isinstance(error, OperationalError) and error.connection_invalidated:
+        raise TryAgain("ledger_unavailable", text) from error

@@ -1,0 +1,68 @@
+"""The table of phases: a folder to begin with, what is done to it, and how that ends.
+
+A colleague's work is tested against crashes by one more entry here, and nowhere else.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from service.core.space import Space
+from service.failpoints import POINTS
+from service.selftest import scenes
+from service.selftest.deeds import look_again, settle, take_up, tend
+from service.selftest.documents import SETTINGS
+from service.selftest.fake_embedder import FAKE_SPACE, OTHER_SPACE
+from service.selftest.world import World
+
+Deed = Callable[[World], Any]
+
+
+def _nothing(_: World) -> None:
+    pass
+
+
+@dataclass(frozen=True, slots=True)
+class Phase:
+    """Its end must be the same whether or not the act was struck on the way.
+
+    `act` is what a victim does, and each of its successors after it: a command that may be given again, such as
+    `take_up` (the unfinished job) or `tend` (the maintenance that is ordered). It must not touch the library.
+    """
+
+    name: str
+    prepare: Deed  # once, in an empty folder that every blow gets a copy of
+    act: Deed = take_up
+    crash: str = ""  # arms an act that dies of it after `prepare`: then the next one begins with a recovery
+    spoil: Deed = _nothing  # after that crash: damage from outside
+    settle: Deed = settle  # in the end, undisturbed; then all must be as in an uninterrupted run
+    again: Deed = look_again  # a last start-up, which removes what somebody frozen has left; then all files must be so too
+    settings: Mapping[str, Any] = field(default_factory=lambda: SETTINGS)
+    space: Space = FAKE_SPACE  # of the model that is configured from the act on
+
+
+PHASES = (
+    Phase("first", scenes.first),
+    Phase("later", scenes.later),
+    Phase("startup", scenes.half_done, crash="commit.synced=kill@2", spoil=scenes.litter),
+    Phase("damage", scenes.later, crash="publish.after=kill@2", spoil=scenes.flip_oldest_vectors),
+    Phase("repair", scenes.to_be_repaired, act=tend, spoil=scenes.flip_oldest_vectors),
+    Phase("merge", scenes.crowded, settings={**SETTINGS, "max_live_segments": 3}),
+    Phase(
+        "compact",
+        scenes.merged_outside,
+        act=tend,
+        settings={**SETTINGS, "max_live_segments": 64, "merged_rows": 96},
+    ),
+    Phase("withdraw", scenes.to_be_withdrawn, act=tend),
+    Phase("rollback", scenes.going_back, act=tend),
+    Phase("drop", scenes.to_be_deleted, act=tend),
+    Phase("reindex", scenes.for_another_model, space=OTHER_SPACE),
+)
+NAMED = {phase.name: phase for phase in PHASES}
+
+# Points that no phase passes, each with the reason.
+_OF_BACKUPS = "what is struck there is a folder of its own; tests/maintenance/test_backup.py strikes it"
+NOT_PASSED: Mapping[str, str] = {
+    point: _OF_BACKUPS for point in POINTS if point.startswith(("backup.", "restore."))
+}

@@ -1,0 +1,121 @@
+"""Folders as they stand when a phase begins, and damage that is done to them from outside."""
+
+from pathlib import Path
+from typing import Any
+
+from service.core.upkeep import Kind
+from service.ledger import segments
+from service.ledger.collections import by_name
+from service.maintenance import departures
+from service.maintenance.generations import Generations, Turn
+from service.maintenance.reindex_order import Reindexing
+from service.selftest.documents import change, fill
+from service.selftest.fake_embedder import OTHER_SPACE, FakeEmbedder
+from service.selftest.world import OLD, World
+
+
+def first(world: World) -> None:
+    """An empty collection, and a job for a library of small, large and record files."""
+    fill(world)
+    world.jobs.create(world.order())
+
+
+def later(world: World) -> None:
+    """A collection, and a job that finds files added, changed, moved and removed, and records of each kind."""
+    full(world)
+    change(world)
+    world.jobs.create(world.order())
+
+
+def half_done(world: World) -> None:
+    """As `later`, where some of a segment's rows are dead from before."""
+    full(world)
+    world.write("b/y3.txt", "b/y3, another text", OLD + 50)
+    world.run()
+    change(world)
+    world.jobs.create(world.order())
+
+
+def full(world: World) -> None:
+    """A collection, and nothing to do."""
+    fill(world)
+    world.run()
+
+
+def crowded(world: World) -> None:
+    """More segments than there may be from now on, some with dead rows, and a job with little to do."""
+    world.configure(max_live_segments=64, segment_rows=4)
+    full(world)
+    world.write("a/x0.txt", "a/x0, another part\n\na/x0, one more", OLD + 100)
+    world.jobs.create(world.order())
+
+
+def to_be_repaired(world: World) -> None:
+    """A collection whose repair is ordered."""
+    full(world)
+    world.orders.place("docs", Kind.REPAIR)
+
+
+def merged_outside(world: World) -> None:
+    """A large merge has been made outside the lease, and waits to be taken in."""
+    full(world)
+    assert world.merger.merge_one(_row(world), world.stop) is not None
+
+
+def going_back(world: World) -> None:
+    """A rollback is ordered, to before files were changed, added, moved and removed."""
+    full(world)
+    before = _row(world).generation
+    change(world)
+    world.run()
+    Generations(world.ledger).order("docs", Turn(before))
+
+
+def to_be_withdrawn(world: World) -> None:
+    """A large document and a file with its records are to be taken out."""
+    full(world)
+    for key in ("library/large.txt", "library/c/r.jsonl"):
+        departures.withdraw(world.orders, "docs", {"key": key})
+
+
+def to_be_deleted(world: World) -> None:
+    """The collection is to go; a last look at its library then makes another of its name."""
+    full(world)
+    departures.drop(world.orders, "docs")
+
+
+def for_another_model(world: World) -> None:
+    """The configured model is another one, and a job is to move the collection into its space."""
+    full(world)
+    world.embedder = FakeEmbedder(OTHER_SPACE)
+    Reindexing(world.jobs).create("docs")
+
+
+def litter(world: World) -> None:
+    """Whatever else a start-up mends: a lost commit record, a damaged live file and manifest, a stranger's file."""
+    (world.files / "segments" / "stranger.faiss").write_bytes(b"unknown")
+    (world.files / "manifest.json").write_bytes(b"{}")
+    sorted((world.files / "commits").iterdir())[1].unlink()
+    flip(next(world.files / row.live["name"] for row in _live(world) if row.live))
+
+
+def flip_oldest_vectors(world: World) -> None:
+    """A segment that is in use, with documents that nobody has touched, is damaged."""
+    flip(world.files / _live(world)[0].faiss["name"])
+
+
+def flip(path: Path) -> None:
+    """Change a byte in the middle of a file."""
+    data = bytearray(path.read_bytes())
+    data[len(data) // 2] ^= 0x10
+    path.write_bytes(data)
+
+
+def _row(world: World) -> Any:
+    with world.ledger.read() as c:
+        return by_name(c, "docs")
+
+
+def _live(world: World) -> list[Any]:
+    with world.ledger.read() as c:
+        return list(segments.live(c, by_name(c, "docs").id))
