@@ -23,6 +23,7 @@ class Promises:
 
     commits: int = 0  # of this scene
     published: int = 0  # of these, those that readers could see
+    committing: bool = False
     told: dict[str, Any] = field(default_factory=dict)
     moments: int = 0  # how often something was told
 
@@ -30,8 +31,12 @@ class Promises:
         """One line of a recorded process: a fail point that was passed, or JSON."""
         if line.startswith("{"):
             self.told |= json.loads(line)
-        elif line == "ledger.after":
+        elif line in ("reserve.before", "commit.synced"):
+            self.committing = line == "commit.synced"
+            return
+        elif line == "ledger.after" and self.committing:
             self.commits += 1
+            self.committing = False
         elif line == "publish.after":
             self.published = self.commits
         else:

@@ -180,6 +180,7 @@ def restore(folder: Path, tell: Tell) -> None:
     """Bring a backup back, and publish what is in it."""
     put_back(listing(folder / "backups")[-1][0], folder / "data")
     tell(restored=True)
+    repaired(folder)
 
 
 def restore_again(folder: Path) -> None:
