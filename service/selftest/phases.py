@@ -64,6 +64,7 @@ PHASES = (
     Phase("withdraw", scenes.to_be_withdrawn, act=tend),
     Phase("purge", scenes.to_be_purged, act=tend),
     Phase("rollback", scenes.going_back, act=tend),
+    Phase("collect", scenes.to_be_collected, act=tend, settings={**SETTINGS, **scenes.FORGETFUL}),
     Phase("drop", scenes.to_be_deleted, act=tend),
     Phase("reindex", scenes.for_another_model, space=OTHER_SPACE),
     Phase("backup", scenes.later, act=back_up_once, settle=move_into_restored, freezes=False),

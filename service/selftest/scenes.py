@@ -14,6 +14,8 @@ from service.selftest.fake_embedder import OTHER_SPACE, FakeEmbedder
 from service.selftest.keeping import back_up_once
 from service.selftest.world import OLD, World
 
+FORGETFUL = {"retain_jobs": 0, "retain_days": 0.0, "retain_checkpoints": 1, "gc_grace_seconds": 0.0}
+
 
 def first(world: World) -> None:
     """An empty collection, and a job for a library of small, large and record files."""
@@ -70,6 +72,16 @@ def going_back(world: World) -> None:
     change(world)
     world.run()
     Generations(world.ledger).order("docs", Turn(before))
+
+
+def to_be_collected(world: World) -> None:
+    """Files that no generation needs are noted, and a collection that may remove them is ordered."""
+    world.configure(**FORGETFUL)
+    full(world)
+    change(world)
+    world.run()
+    world.tend(world.orders.place("docs", Kind.COLLECT))
+    world.orders.place("docs", Kind.COLLECT)
 
 
 def to_be_withdrawn(world: World) -> None:
