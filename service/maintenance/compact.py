@@ -33,6 +33,7 @@ class Made:
 
     scratch: ScratchId
     inputs: tuple[int, ...]  # segment ids, in the order of their rows
+    read: tuple[str, ...]  # the hashes of the chunk files that were read
     rows: int
     faiss: StoredFile
     chunks: StoredFile
@@ -42,7 +43,8 @@ class Made:
     def of(cls, options: Any) -> "Made":
         """From a task's options."""
         files = {kind: stored(options["made"][kind]) for kind in ("faiss", "chunks", "kept")}
-        return cls(ScratchId(options["scratch"]), tuple(options["inputs"]), options["made"]["rows"], **files)
+        inputs, read = tuple(options["inputs"]), tuple(options["read"])
+        return cls(ScratchId(options["scratch"]), inputs, read, options["made"]["rows"], **files)
 
 
 class _Outdated(Exception):
@@ -54,6 +56,8 @@ def run(work: Work) -> Result:
     made, state = Made.of(work.options), work.holding.state
     try:
         inputs = _current(state, made.inputs)
+        if tuple(segment.chunks.sha256 for segment in inputs) != made.read:
+            raise _Outdated("an input has been rewritten")
         alive = _alive_now(state, made, inputs)
         generation = _take_in(work, made, inputs, alive)
     except _Outdated as error:

@@ -55,6 +55,7 @@ PHASES = (
         settings={**SETTINGS, "max_live_segments": 64, "merged_rows": 96},
     ),
     Phase("withdraw", scenes.to_be_withdrawn, act=tend),
+    Phase("purge", scenes.to_be_purged, act=tend),
     Phase("rollback", scenes.going_back, act=tend),
     Phase("drop", scenes.to_be_deleted, act=tend),
     Phase("reindex", scenes.for_another_model, space=OTHER_SPACE),

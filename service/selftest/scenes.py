@@ -78,6 +78,15 @@ def to_be_withdrawn(world: World) -> None:
         departures.withdraw(world.orders, "docs", {"key": key})
 
 
+def to_be_purged(world: World) -> None:
+    """A large document and a file with its records are to leave every generation, of which there are two."""
+    full(world)
+    change(world)
+    world.run()
+    for key in ("library/large.txt", "library/c/r.jsonl"):
+        departures.withdraw(world.orders, "docs", {"key": key}, purge=True)
+
+
 def to_be_deleted(world: World) -> None:
     """The collection is to go; a last look at its library then makes another of its name."""
     full(world)
