@@ -137,7 +137,7 @@ def _reopen(
     for segment in state.segments:
         if segment.segment_id == segment_id:
             written.closed.append(segment)
-            other = replace(segment, faiss=new[0], chunks=new[1], verified=True)
+            other = replace(segment, faiss=new[0], chunks=new[1], codes=None, verified=True)
             written.reopened.append(other)
             written.redacted.append(other)
 
