@@ -7,6 +7,7 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -26,10 +27,13 @@ from service.sections import AUTO
 from service.settings import Settings
 
 if TYPE_CHECKING:
+    from service.engine.planning import Planner
     from service.engine.search import Search
     from service.engine.tools import Tools
+    from service.maintenance.collector import Collector
     from service.maintenance.keeper import Keeper
     from service.maintenance.merger import Merger
+    from service.sources.library import Library
     from service.supervisor import Supervisor
     from service.web.services import Services
 
@@ -61,6 +65,9 @@ def engine_settings(settings: Settings) -> EngineSettings:
         max_retries=ingestion.max_retries,
         min_free_bytes=ingestion.min_free_bytes,
         max_live_segments=settings.index.max_live_segments,
+        retain_jobs=settings.index.retain_jobs,
+        retain_days=settings.index.retain_days,
+        gc_grace_seconds=settings.index.gc_grace_seconds,
         max_chunk_tokens=settings.chunking.max_tokens,
         overlap_tokens=settings.chunking.overlap_tokens,
     )
@@ -130,12 +137,9 @@ def open_tools(settings: Settings, ledger: Ledger) -> Iterator["Tools"]:
     from service.engine.tools import Tools
     from service.maintenance.reindex import TENURES
     from service.parsers.sandbox import Sandbox, SandboxSettings
-    from service.sources.library import Library
-    from service.sources.wanted import Wanted
 
     model = find_model(settings)
     ingestion, chunking = settings.ingestion, settings.chunking
-    wanted = Wanted(ingestion.include, ingestion.exclude)
     preparer = Sandbox(
         SandboxSettings(
             counter=TOKENIZER,
@@ -148,17 +152,8 @@ def open_tools(settings: Settings, ledger: Ledger) -> Iterator["Tools"]:
     )
     embedder = LlamaPool(model.path, model.space, _number(settings.embedding.children))
 
-    def open_source(job: AnyRow) -> Library:
-        if (
-            (Path(job.path) / job.options.get("folder", ""))
-            .resolve()
-            .is_relative_to(settings.data_dir.resolve())
-        ):
-            raise Refused(f"{job.path} is where Tidestone keeps its own data: name another folder.")
-        path, roots = Path(job.path), [*settings.service.library_roots.values()]
-        # A folder that the command line names is bound to nothing, so neither are its links.
-        bound = any(path.is_relative_to(root.resolve()) for root in roots)
-        return Library(path, wanted, never=settings.data_dir, within=roots if bound else ())
+    def open_source(job: AnyRow) -> "Library":
+        return _library(settings, Path(job.path), job.options.get("folder", ""))
 
     with ledger.write() as c:
         store_id = store_identity(c).store_id
@@ -179,6 +174,30 @@ def open_tools(settings: Settings, ledger: Ledger) -> Iterator["Tools"]:
         embedder.close()
 
 
+def _library(settings: Settings, path: Path, folder: str) -> "Library":
+    """A folder as a source. Raises Refused."""
+    from service.sources.library import Library
+    from service.sources.wanted import Wanted
+
+    if (path / folder).resolve().is_relative_to(settings.data_dir.resolve()):
+        raise Refused(f"{path} is where Tidestone keeps its own data: name another folder.")
+    roots = [*settings.service.library_roots.values()]
+    # A folder that the command line names is bound to nothing, so neither are its links.
+    bound = any(path.is_relative_to(root.resolve()) for root in roots)
+    wanted = Wanted(settings.ingestion.include, settings.ingestion.exclude)
+    return Library(path, wanted, never=settings.data_dir, within=roots if bound else ())
+
+
+def make_planner(settings: Settings, ledger: Ledger) -> "Planner":
+    """Who tells what a job would do."""
+    from service.engine.planning import Planner
+    from service.parsers.sandbox import recipe_of
+
+    chunking = settings.chunking
+    recipe = recipe_of(chunking.max_tokens, chunking.overlap_tokens).fingerprint
+    return Planner(ledger, engine_settings(settings), partial(_library, settings), lambda: recipe)
+
+
 def make_keeper(settings: Settings, ledger: Ledger) -> "Keeper":
     """Who does the maintenance in this process."""
     from service.maintenance.duties import DUTIES
@@ -192,6 +211,13 @@ def make_merger(settings: Settings, ledger: Ledger) -> "Merger":
     from service.maintenance.merger import Merger, in_child
 
     return Merger(ledger, engine_settings(settings), in_child)
+
+
+def make_collector(settings: Settings, ledger: Ledger) -> "Collector":
+    """Who orders that garbage is collected."""
+    from service.maintenance.collector import Collector
+
+    return Collector(ledger, engine_settings(settings))
 
 
 def make_search(settings: Settings, ledger: Ledger) -> "Search":
@@ -222,6 +248,7 @@ def make_services(settings: Settings, ledger: Ledger, supervisor: "Supervisor") 
     return Services(
         jobs=_jobs_with(model, settings, ledger),
         make_search=lambda: make_search(settings, ledger),
+        make_planner=lambda: make_planner(settings, ledger),
         version=__version__,
         library_roots=settings.service.library_roots,
         model_problem=problem,

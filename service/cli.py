@@ -118,6 +118,30 @@ def ingest(
 
 
 @app.command()
+def plan(
+    path: Annotated[Path, typer.Argument(help="The folder that would be ingested.")],
+    collection: Collection = "default",
+    root: Annotated[str | None, typer.Option(help="The name that the documents' keys begin with.")] = None,
+    fresh: Annotated[bool, typer.Option("--fresh", help="As if everything were to be done again.")] = False,
+    json: JsonFlag = False,
+) -> None:
+    """Show what `ingest` would add, update, leave and remove; changes nothing."""
+    settings = load_settings()
+    from service import report
+    from service.app import make_planner
+    from service.engine.jobs import Order
+    from service.engine.roots import locate
+
+    order = Order(
+        collection,
+        *locate(settings.service.library_roots, path, root),
+        mode="fresh" if fresh else "incremental",
+    )
+    with open_jobs(settings) as jobs:
+        show(make_planner(settings, jobs.ledger).plan(order), report.show_plan, json)
+
+
+@app.command()
 def status(job: JobName = None, limit: Limit = 10, json: JsonFlag = False) -> None:
     """Show a job, or all collections and the newest jobs."""
     from service import report

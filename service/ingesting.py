@@ -14,7 +14,7 @@ from service.app import make_jobs, open_ledger, open_tools
 from service.core.job import UNFINISHED, State, Verb
 from service.engine import collections
 from service.engine.jobs import Jobs, Order
-from service.engine.roots import Location, resolve
+from service.engine.roots import Location, locate
 from service.engine.sweep import sweep
 from service.engine.worker import Worker
 from service.errors import BadRequest, Conflict, IllegalMove, NotFound, TryAgain
@@ -131,11 +131,7 @@ def ingest(settings: Settings, order: Order, intent: Intent, silent: bool) -> tu
 
 def place(settings: Settings, path: Path, root: str | None) -> Location:
     """The folder that is meant: who works on this machine is not bound to the library roots. Raises BadRequest."""
-    folder = path.resolve()
-    around = {
-        name: at for name, at in settings.service.library_roots.items() if folder.is_relative_to(at.resolve())
-    }
-    return resolve(around, root, folder)
+    return locate(settings.service.library_roots, path, root)
 
 
 def choose(jobs: Jobs, order: Order, intent: Intent, settle: Callable[[str], View]) -> str:

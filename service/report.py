@@ -79,6 +79,29 @@ def show_collections(found: Sequence[View]) -> None:
     show_table(columns, [[*(c[n] for n in names), size(c["size_bytes"]), c["last_saved"]] for c in found])
 
 
+def show_plan(plan: View) -> None:
+    """What a job would do, with the first files of each kind."""
+    removal = plan["remove"]
+    withheld = ", withheld: confirm with --deletes-digest " + removal["digest"] if removal["withheld"] else ""
+    seconds = plan["estimate_seconds"]
+    show_facts(
+        {
+            "found": f"{plan['discovered']} files",
+            "to add": plan["add"]["files"],
+            "to update": plan["update"]["files"],
+            "unchanged": plan["unchanged"],
+            "known to fail": plan["known_failed"] or None,
+            "to remove": f"{removal['files']} files, {removal['documents']} documents{withheld}",
+            "folders unreadable": plan["folders_unreadable"],
+            "to read": size(plan["bytes"]),
+            "estimate": None if seconds is None else span(seconds),
+        }
+    )
+    for kind in ("add", "update", "remove"):
+        for path in plan[kind]["paths"]:
+            print(f"{kind:6}  {path}")
+
+
 def show_documents(page: View) -> None:
     """Documents, one line each."""
     names = ("doc_id", "state", "chunks", "key", "reason", "title")

@@ -73,7 +73,7 @@ GUARDS = [
     ),
     Guard(
         name="the read of known names before a folder is listed",
-        file="service/engine/listing.py",
+        file="service/engine/comparing.py",
         text="            before = known.folder(path, waiting)\n"
         "            for part in distinct(self.source.scan(path, self.pulse)):\n",
         left="            parts = list(self.source.scan(path, self.pulse))\n"

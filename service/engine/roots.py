@@ -17,6 +17,13 @@ class Location(NamedTuple):
     folder: str = ""  # relative to the root, as the ledger names it; "" for the root itself
 
 
+def locate(roots: Mapping[str, Path], path: Path, root: str | None) -> Location:
+    """The folder that somebody on this machine means, who is not bound to the library roots. Raises BadRequest."""
+    folder = path.resolve()
+    around = {name: at for name, at in roots.items() if folder.is_relative_to(at.resolve())}
+    return resolve(around, root, folder)
+
+
 def resolve(roots: Mapping[str, Path], root: str | None = None, path: str | Path | None = None) -> Location:
     """The folder that is meant. Raises BadRequest.
 

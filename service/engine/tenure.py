@@ -9,6 +9,7 @@ from sqlalchemy import Connection
 
 from service.core.job import Fact, State
 from service.engine.collections import check_space
+from service.engine.comparing import Scope
 from service.engine.holding import Holding
 from service.engine.ingest import GaveUp, Ingest, Interrupted, Interruptible
 from service.engine.lease import Lease
@@ -109,13 +110,11 @@ class Tenure:
         job, options = self._job, self._job.options
         if job.total is not None:
             return
+        fresh = options.get("mode") == "fresh"
         terms = Terms(
             job_id=job.id,
-            source_id=job.source_id,
             root=job.root,
-            folder=options.get("folder", ""),
-            recipe=self._owner.recipe,
-            fresh=options.get("mode") == "fresh",
+            scope=Scope(job.source_id, options.get("folder", ""), self._owner.recipe, fresh),
             deletes=options["deletes"],
             deletes_digest=options.get("deletes_digest", ""),
         )

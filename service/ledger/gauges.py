@@ -6,7 +6,7 @@ from sqlalchemy import Connection, func, select
 
 from service.core.job import UNFINISHED, State
 from service.ledger.database import AnyRow
-from service.ledger.schema import documents, jobs, workers
+from service.ledger.schema import documents, jobs, metrics, workers
 
 
 def newest_jobs(c: Connection) -> Sequence[AnyRow]:
@@ -42,6 +42,14 @@ def quarantined_documents(c: Connection, collection_id: str) -> int:
     """Documents of a collection that failed; reads all of its documents."""
     mine = (documents.c.collection_id == collection_id) & (documents.c.state == "failed")
     return c.execute(select(func.count()).select_from(documents).where(mine)).scalar_one()
+
+
+def bytes_per_second(c: Connection, least_seconds: float) -> float | None:
+    """How fast jobs have read, embedded and committed so far, in bytes of their files; None: not enough is known."""
+    read = c.execute(select(func.sum(jobs.c.bytes)).where(jobs.c.bytes > 0)).scalar()
+    took = (metrics.c.name == "ingest_stage_duration_seconds_sum") & (metrics.c.labels == "stage=embed")
+    seconds = c.execute(select(metrics.c.value).where(took)).scalar()
+    return float(read) / seconds if read and seconds and seconds >= least_seconds else None
 
 
 def newest_beat(c: Connection) -> str | None:

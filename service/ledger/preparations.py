@@ -20,14 +20,19 @@ _what_is_prepared = [
 
 def missing(c: Connection, collection_id: str, job_id: str, after: int, limit: int) -> Sequence[AnyRow]:
     """Visible versions above `after` that are not wholly prepared, ascending, with how far they are."""
-    visible = (version_spans.c.collection_id == collection_id) & version_spans.c.to_generation.is_(None)
+    live = (version_spans.c.collection_id == collection_id) & version_spans.c.to_generation.is_(None)
     mine = (prepared.c.job_id == job_id) & (prepared.c.version_id == version_spans.c.version_id)
     columns = [prepared.c[name] for name in ("position", "recut_id", "first_segment", "last_segment")]
     written = func.coalesce(prepared.c.chunks, 0).label("written")
-    joined = version_spans.join(versions, _same_version).outerjoin(prepared, mine)
-    query = select(versions, *columns, written).select_from(joined).where(visible)
-    todo = (versions.c.version_id > after) & (prepared.c.done.is_(None) | ~prepared.c.done)
-    return c.execute(query.where(todo).order_by(versions.c.version_id).limit(limit)).all()
+    number = version_spans.c.version_id
+    todo = (number > after) & (prepared.c.done.is_(None) | ~prepared.c.done)
+    page = select(number, *columns, written).select_from(version_spans.outerjoin(prepared, mine))
+    # A page first, then its versions: joined at once, SQLite would go through all versions for each.
+    found = page.where(live, todo).order_by(number).limit(limit).subquery()
+    rest = [column for column in found.c if column.name != "version_id"]
+    same = (versions.c.collection_id == collection_id) & (versions.c.version_id == found.c.version_id)
+    query = select(versions, *rest).select_from(found.join(versions, same))
+    return c.execute(query.order_by(versions.c.version_id)).all()
 
 
 def count_done(c: Connection, collection_id: str, job_id: str) -> tuple[int, int]:
@@ -127,11 +132,6 @@ def abandon_unfinished(c: Connection, collection_id: str) -> None:
     """Documents that are half in begin again: their rows are in the space that is left."""
     mine = (versions.c.collection_id == collection_id) & (versions.c.state == "unfinished")
     c.execute(update(versions).where(mine).values(state="abandoned"))
-
-
-_same_version = (versions.c.collection_id == version_spans.c.collection_id) & (
-    versions.c.version_id == version_spans.c.version_id
-)
 
 
 def _release(c: Connection, mine: Any) -> None:

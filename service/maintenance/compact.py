@@ -37,12 +37,20 @@ class Made:
     faiss: StoredFile
     chunks: StoredFile
     kept: StoredFile
+    codes: StoredFile | None
 
     @classmethod
     def of(cls, options: Any) -> "Made":
         """From a task's options."""
         files = {kind: stored(options["made"][kind]) for kind in ("faiss", "chunks", "kept")}
-        return cls(ScratchId(options["scratch"]), tuple(options["inputs"]), options["made"]["rows"], **files)
+        codes = options["made"].get("codes")
+        return cls(
+            ScratchId(options["scratch"]),
+            tuple(options["inputs"]),
+            options["made"]["rows"],
+            **files,
+            codes=stored(codes) if codes else None,
+        )
 
 
 class _Outdated(Exception):
@@ -121,7 +129,9 @@ def _placed(
     state: CollectionState, made: Made, name: SegmentId, inputs: list[Segment], alive: Mask
 ) -> Segment:
     """The merged files under their own names, and which of their rows are alive."""
-    for source, target in ((made.faiss, name.vectors), (made.chunks, name.chunks)):
+    for source, target in ((made.faiss, name.vectors), (made.chunks, name.chunks), (made.codes, name.codes)):
+        if source is None:
+            continue
         try:
             scratch.move_into_place(state.folder, source.name, target)
         except FileNotFoundError as error:  # an earlier attempt has moved it, and start-up has removed it
@@ -143,4 +153,5 @@ def _placed(
         live=live,
         verified=False,  # by a child, while it wrote: hashed anew before a row of it is used
         alive=alive,
+        codes=made.codes and StoredFile(name.codes, made.codes.sha256, made.codes.bytes),
     )

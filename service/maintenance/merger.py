@@ -18,7 +18,7 @@ from service.engine.masks import holds_unfinished
 from service.engine.settings import EngineSettings
 from service.engine.state import Segment, as_json, segment_of
 from service.errors import TryAgain
-from service.index import scratch
+from service.index import approximate, scratch
 from service.ledger import collections, documents, segments, tasks
 from service.ledger.database import AnyRow, Ledger
 
@@ -142,6 +142,7 @@ def _described(segment: Segment, unfinished: Any) -> LiveSegment:
         segment.live_rows,
         segment.size_bytes,
         not holds_unfinished(segment, unfinished),
+        approximate.pays(segment.live_rows) and segment.codes is None,
     )
 
 

@@ -45,13 +45,16 @@ class Retirement:
     resident_bytes: int = 400_000_000
 
 
+def recipe_of(max_tokens: int, overlap_tokens: int) -> Recipe:
+    """What text is made with here."""
+    return Recipe(PARSER_VERSION, CLEANER_VERSION, CHUNKER_VERSION, max_tokens, overlap_tokens)
+
+
 class Sandbox:
     """Implements `service.ports.Preparer` with one child per concurrent `prepare`."""
 
     def __init__(self, settings: SandboxSettings, retirement: Retirement = Retirement()) -> None:
-        self.recipe = Recipe(
-            PARSER_VERSION, CLEANER_VERSION, CHUNKER_VERSION, settings.max_tokens, settings.overlap_tokens
-        )
+        self.recipe = recipe_of(settings.max_tokens, settings.overlap_tokens)
         self._settings, self._retirement = settings, retirement
         self._arguments = [json.dumps(asdict(settings))]
         self._lock = threading.Lock()

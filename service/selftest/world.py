@@ -11,6 +11,7 @@ from service.core.job import Verb
 from service.core.upkeep import Kind
 from service.engine.jobs import Jobs, Order
 from service.engine.lease import Observer
+from service.engine.planning import Planner
 from service.engine.settings import EngineSettings
 from service.engine.tools import Tools
 from service.engine.verify import verify_collection
@@ -98,6 +99,11 @@ class World:
     def merger(self) -> Merger:
         """It makes large merges in this very process."""
         return Merger(self.ledger, self.settings, lambda order, _: merge_child.make(order))
+
+    @property
+    def planner(self) -> Planner:
+        recipe = self.preparer.recipe.fingerprint
+        return Planner(self.ledger, self.settings, lambda path, _: Library(path), lambda: recipe)
 
     @property
     def orders(self) -> Orders:

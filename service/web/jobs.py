@@ -2,8 +2,10 @@
 
 import json
 from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import Annotated, Any, Literal
 
+from anyio.to_thread import run_sync
 from fastapi import APIRouter, Header, Path, Request, Response
 from starlette.concurrency import run_in_threadpool
 
@@ -35,6 +37,12 @@ async def create_job(
     sent = json.dumps(await request.json(), sort_keys=True).encode()  # the same, however it is written
     job = await run_in_threadpool(_create, given.services, body, sent, idempotency_key)
     return answer(job, 202, {"Location": job["links"]["self"]})
+
+
+@router.post("/plan", response_model=models.Plan, responses=documented(409))
+async def plan_job(body: models.JobOrder, given: Given) -> Response:
+    """What such a job would add, update, leave and remove (with the digest that confirms it); changes nothing."""
+    return answer(await run_sync(partial(_plan, given.services, body), limiter=given.long))
 
 
 @router.get("", response_model=models.JobPage)
@@ -125,6 +133,13 @@ async def job_events(
     is followed by a `snapshot`: the whole job. 204 when the job is finished and nothing was missed.
     """
     return await stream(given.services.jobs, given.jobs, job_id, last_event_id)
+
+
+def _plan(services: Services, body: models.JobOrder) -> dict[str, Any]:
+    where = resolve(services.library_roots, body.source.root, body.source.path)
+    options = body.model_dump(exclude={"source"})
+    order = Order(path=where.path, root=where.root, folder=where.folder, **options)
+    return services.make_planner().plan(order)
 
 
 def _create(services: Services, body: models.JobOrder, sent: bytes, idempotency_key: str) -> dict[str, Any]:

@@ -306,3 +306,34 @@ class Withdrawn(_Answer):
     searched: int
     segments_rewritten: int | None = None  # of a purge
     quarantined_removed: list[str] | None = None
+
+
+class PlannedFiles(_Answer):
+    """How many, and the first of them."""
+
+    files: int
+    paths: list[str]
+
+
+class PlannedRemoval(PlannedFiles):
+    """Documents that would go; `withheld`: more than the guard lets pass, unless their digest is confirmed."""
+
+    documents: int
+    digest: str
+    withheld: bool
+
+
+class Plan(_Answer):
+    """What a job would do; `bytes` of the files that it would read, `estimate_seconds` from what jobs took so far."""
+
+    collection: str
+    source: Source
+    discovered: int
+    add: PlannedFiles
+    update: PlannedFiles
+    unchanged: int
+    known_failed: int
+    remove: PlannedRemoval
+    folders_unreadable: dict[str, Any] | None
+    bytes: int
+    estimate_seconds: float | None

@@ -7,13 +7,19 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from service.engine.jobs import Jobs
+from service.errors import NotReady
 
 if TYPE_CHECKING:  # importing it loads FAISS, which a process that only serves jobs does without
+    from service.engine.planning import Planner
     from service.engine.search import Search
 
 
 def _no_problem() -> str:
     return ""
+
+
+def _no_planner() -> "Planner":
+    raise NotReady("Nothing is ingested here.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +29,7 @@ class Services:
     jobs: Jobs  # with its ledger and settings, which the other use cases take too
     make_search: "Callable[[], Search]"  # called at the first search only, in a thread; closed at the end
     version: str  # of Tidestone
+    make_planner: "Callable[[], Planner]" = _no_planner
     library_roots: Mapping[str, Path] = field(default_factory=dict)  # name -> absolute path; none: any path
     model_problem: Callable[[], str] = _no_problem  # why nothing can be embedded, "" if it can; cheap
     ingestion_enabled: bool = True  # where it is not, nobody starts a worker

@@ -14,6 +14,7 @@ from service.engine import collections as cases
 from service.engine import documents, lease
 from service.engine.search import Query, Search
 from service.errors import Conflict, EmbedderDied, SpaceMismatch, TryAgain
+from service.index.chunkfile import ChunkFile
 from service.ledger import collections, spaces
 from service.maintenance.departures import withdraw
 from service.maintenance.reindex_order import Reindexing
@@ -183,6 +184,22 @@ def test_a_document_that_is_withdrawn_meanwhile_does_not_come_back(filled: World
     assert filled.orders.get(ordered["id"])["result"]["verified"]
     (filled.library / "01.txt").unlink()
     check_in_its_space(filled)
+
+
+@pytest.mark.usefixtures("quick")
+def test_a_document_that_is_purged_meanwhile_is_purged_from_what_is_prepared_too(world: World) -> None:
+    world.configure(segment_rows=4)
+    fill(world)
+    paused = halted(world, 14)
+    purged = world.tend(withdraw(world.orders, "docs", {"key": "library/01.txt"}, purge=True))
+    assert (purged["state"], purged["result"]["verified"]) == ("done", True)
+    assert go_on(world, paused)["state"] == "succeeded"
+    (world.library / "01.txt").unlink()
+    check_in_its_space(world)
+    for path in world.files.rglob("*.chunks"):
+        with ChunkFile(path) as chunks:
+            kept = {version.key: version.content_sha256 for version in chunks.versions()}
+            assert not kept.get("library/01.txt"), f"{path} has its text"
 
 
 def test_a_document_is_withdrawn_that_had_versions_in_both_spaces(filled: World) -> None:

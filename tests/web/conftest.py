@@ -35,6 +35,7 @@ def services_of(world: World, **changes: Any) -> Services:
         "jobs": world.jobs,
         "make_search": lambda: Search(world.ledger, world.settings, lambda: world.embedder),
         "version": "1.2.3",
+        "make_planner": lambda: world.planner,
         "library_roots": {"library": world.library},
     }
     return Services(**{**values, **changes})

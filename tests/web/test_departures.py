@@ -89,3 +89,11 @@ def test_a_collection_is_deleted_and_made_again_under_its_name(client: TestClien
         wait_for(lambda: client.get(f"/v1/jobs/{job}").json()["state"] == "succeeded")
     assert len(client.post(f"{docs}/search", json=question).json()["hits"]) == 6
     assert client.get(ordered.headers["location"]).json()["state"] == "done"
+
+
+def test_a_plan_over_rest(client: TestClient, filled: World) -> None:
+    filled.write("d.txt", "d document one")
+    order = {"collection": "docs", "source": {"type": "library", "path": str(filled.library)}}
+    planned = client.post("/v1/jobs/plan", json=order).json()
+    models.Plan.model_validate(planned)
+    assert (planned["add"]["paths"], planned["unchanged"]) == (["d.txt"], 3)
