@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from service.engine.planning import Planner
     from service.engine.search import Search
     from service.engine.tools import Tools
+    from service.maintenance.collector import Collector
     from service.maintenance.keeper import Keeper
     from service.maintenance.merger import Merger
     from service.sources.library import Library
@@ -64,6 +65,9 @@ def engine_settings(settings: Settings) -> EngineSettings:
         max_retries=ingestion.max_retries,
         min_free_bytes=ingestion.min_free_bytes,
         max_live_segments=settings.index.max_live_segments,
+        retain_jobs=settings.index.retain_jobs,
+        retain_days=settings.index.retain_days,
+        gc_grace_seconds=settings.index.gc_grace_seconds,
         max_chunk_tokens=settings.chunking.max_tokens,
         overlap_tokens=settings.chunking.overlap_tokens,
     )
@@ -207,6 +211,13 @@ def make_merger(settings: Settings, ledger: Ledger) -> "Merger":
     from service.maintenance.merger import Merger, in_child
 
     return Merger(ledger, engine_settings(settings), in_child)
+
+
+def make_collector(settings: Settings, ledger: Ledger) -> "Collector":
+    """Who orders that garbage is collected."""
+    from service.maintenance.collector import Collector
+
+    return Collector(ledger, engine_settings(settings))
 
 
 def make_search(settings: Settings, ledger: Ledger) -> "Search":

@@ -57,6 +57,10 @@ POINTS = (
     "rollback.checked",
     "rollback.spans",
     "rollback.documents",
+    "collect.removed",
+    "collect.forgotten",
+    "collect.noting",
+    "collect.noted",
 )
 
 _SIGNALS = {"kill": signal.SIGKILL, "stop": signal.SIGSTOP}

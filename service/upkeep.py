@@ -9,7 +9,7 @@ from service.session import load_settings, open_jobs, working_settings
 
 def register(app: typer.Typer) -> None:
     """Add these commands to the command line."""
-    for command in (compact, reindex, repair, tasks):
+    for command in (collect, compact, reindex, repair, tasks):
         app.command()(command)
 
 
@@ -48,6 +48,17 @@ def reindex(collection: Collection = "default", json: JsonFlag = False) -> None:
     done, code = reindexing.reindex(settings, collection, silent=json)
     show(done, reindexing.show_reindexed, json)
     raise typer.Exit(code)
+
+
+def collect(collection: Collection = "default", json: JsonFlag = False) -> None:
+    """Remove files that no kept generation needs any more, after their grace; a worker does so by itself."""
+    from service.core.upkeep import Kind
+    from service.tending import show_task, tend
+
+    with tend(load_settings()) as tended:
+        done = tended.see_through(tended.orders.place(collection, Kind.COLLECT))
+    show(done, show_task, json)
+    raise typer.Exit(tended.exit_code(done))
 
 
 def tasks(limit: Limit = 20, json: JsonFlag = False) -> None:

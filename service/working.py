@@ -12,7 +12,7 @@ from uuid import uuid4
 from structlog.contextvars import bound_contextvars
 
 from service import __version__, failpoints
-from service.app import make_merger, open_ledger, open_tools
+from service.app import make_collector, make_merger, open_ledger, open_tools
 from service.children import WORKER_GOES, die_with_parent, go_first
 from service.engine.lease import Observer
 from service.engine.sweep import sweep
@@ -54,6 +54,9 @@ def work(settings: Settings, worker_id: str, parent: int | None) -> None:
     ):
         Thread(target=_sweep, args=(worker,), name="sweeper", daemon=True).start()
         Thread(target=make_merger(settings, ledger).run, args=(stop,), name="merger", daemon=True).start()
+        Thread(
+            target=make_collector(settings, ledger).run, args=(stop,), name="collector", daemon=True
+        ).start()
         worker.run()
 
 

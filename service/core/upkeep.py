@@ -11,6 +11,7 @@ class Kind(StrEnum):
     WITHDRAW = "withdraw"  # take a document out for good
     PURGE = "purge"  # and remove its text and vectors from every generation
     RESTORE_DOCUMENT = "restore_document"  # let a withdrawn document in again
+    COLLECT = "collect"  # remove what no kept generation needs
     TIDY = "tidy"  # remove what a cancelled job had prepared
     DROP = "drop"  # delete the whole collection
     COMPACT = "compact"  # take in a large merge that was made outside the lease
@@ -28,4 +29,4 @@ class TaskState(StrEnum):
 OPEN = (TaskState.QUEUED, TaskState.RUNNING)
 
 # Done by the lease's holder between two commits of a job. The others wait until no job holds the collection.
-BESIDE_A_JOB: frozenset[Kind] = frozenset({Kind.COMPACT, Kind.WITHDRAW, Kind.RESTORE_DOCUMENT})
+BESIDE_A_JOB: frozenset[Kind] = frozenset({Kind.COLLECT, Kind.COMPACT, Kind.WITHDRAW, Kind.RESTORE_DOCUMENT})

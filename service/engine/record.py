@@ -106,7 +106,9 @@ def _segments(c: Connection, state: CollectionState, written: Written) -> None:
             rows=segment.rows,
             faiss=as_json(segment.faiss),
             chunks=as_json(segment.chunks),
-            verified_at=utc_now(),
+            verified_at=None
+            if written.kind == "merge"
+            else utc_now(),  # its inputs stay until it is read back
         )
         live = as_json(segment.live)
         segments.open_span(c, state.id, segment.segment_id, written.generation, live, segment.live_rows)

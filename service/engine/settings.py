@@ -5,6 +5,7 @@ from pathlib import Path
 
 from service.core.merging import MOST_ROWS
 from service.core.pace import FULL_ROWS
+from service.index.manifest import KEPT_CHECKPOINTS
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,6 +22,10 @@ class EngineSettings:
     min_free_bytes: int = 256 << 20
     max_live_segments: int = 64
     segment_rows: int = FULL_ROWS  # that are committed at once, also in the middle of a document
+    retain_jobs: int = 10  # before and after each of which a collection can go back to
+    retain_checkpoints: int = KEPT_CHECKPOINTS  # and the newest: those that the manifest lists
+    retain_days: float = 7.0  # before the newest checkpoint, the same
+    gc_grace_seconds: float = 900.0  # that a file stays after nothing needs it any more
     merged_rows: int = MOST_ROWS  # of a segment merged outside the lease, at most
     max_chunk_tokens: int = 256
     overlap_tokens: int = 32

@@ -279,7 +279,7 @@ segments = Table(
     _collection(),
     Column("segment_id", BigInteger, primary_key=True),
     Column("token", BigInteger, nullable=False),
-    Column("state", String(12), nullable=False),  # reserved, prepared, committed
+    Column("state", String(12), nullable=False),  # reserved, garbage, prepared, committed
     Column("first_batch", BigInteger, nullable=False, server_default="0"),
     Column("last_batch", BigInteger, nullable=False, server_default="0"),
     _count("rows"),
@@ -327,6 +327,8 @@ checkpoints = Table(
     Column("seconds", Float, nullable=False),
     Column("pinned", Boolean, nullable=False, server_default=text("0")),
     _now_text("at", nullable=False),
+    # Without the records, which are large.
+    Index("checkpoints_in_short", "collection_id", "generation", "kind", "job_id", "at", "pinned"),
 )
 
 events = Table(
@@ -408,7 +410,9 @@ garbage = Table(
     metadata,
     Column("collection_id", String(32), primary_key=True),
     Column("file", String(100), primary_key=True),
-    _now_text("unneeded_since", nullable=False),
+    _now_text("unneeded_since", nullable=False),  # for people
+    Column("boot", String(40), nullable=False, server_default=""),  # of the machine that has seen it so
+    Column("boot_seconds", Float, nullable=False, server_default="0"),  # then, by its monotonic clock
 )
 
 idempotency = Table(

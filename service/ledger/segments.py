@@ -7,7 +7,7 @@ from sqlalchemy import ColumnElement, Connection, func, insert, select, update
 
 from service.ledger import collections
 from service.ledger.database import AnyRow
-from service.ledger.schema import checkpoints, segment_spans, segments
+from service.ledger.schema import checkpoints, garbage, segment_spans, segments
 
 _RECORDS_AT_ONCE = 4  # each may have megabytes
 
@@ -210,14 +210,27 @@ def live_at(c: Connection, collection_id: str, generation: int) -> Sequence[AnyR
     return _spanned(c, collection_id, (segment_spans.c.from_generation <= generation) & after)
 
 
+def needed_files(c: Connection, collection_id: str) -> set[str]:
+    """Every file name that a generation of the collection uses, or a coming one is to use."""
+    spanned = segments.join(segment_spans, _of_both)
+    columns = (segments.c.faiss, segments.c.chunks, segments.c.codes, segment_spans.c.live)
+    used = c.execute(
+        select(*columns).select_from(spanned).where(segments.c.collection_id == collection_id)
+    ).all()
+    mine = (segments.c.collection_id == collection_id) & (segments.c.state == "prepared")
+    coming = c.execute(select(segments.c.faiss, segments.c.chunks, segments.c.codes).where(mine)).all()
+    return {file["name"] for row in (*used, *coming) for file in row if file}
+
+
 def known_files(c: Connection, collection_id: str) -> set[str]:
-    """Every file name that some generation of the collection uses, or a coming one is to use."""
-    used = segments.c.state.in_(("prepared", "committed"))
+    """Every file name that a generation of the collection uses, a coming one is to use, or that waits for its removal."""
+    used = segments.c.state.in_(("prepared", "committed", "garbage"))
     mine = (segments.c.collection_id == collection_id) & used
-    rows = c.execute(select(segments.c.faiss, segments.c.chunks).where(mine)).all()
+    rows = c.execute(select(segments.c.faiss, segments.c.chunks, segments.c.codes).where(mine)).all()
     spans = c.execute(select(segment_spans.c.live).where(segment_spans.c.collection_id == collection_id))
     files = [file for row in rows for file in row] + list(spans.scalars())
-    return {file["name"] for file in files if file}
+    waiting = c.execute(select(garbage.c.file).where(garbage.c.collection_id == collection_id)).scalars()
+    return {file["name"] for file in files if file} | set(waiting)
 
 
 def _the(collection_id: str, generation: int) -> ColumnElement[bool]:

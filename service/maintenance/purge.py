@@ -25,9 +25,10 @@ from service.index.files import StoredFile, sync_folder
 from service.index.live import read_live, write_live
 from service.index.records import SegmentId, live_name
 from service.index.redact import KeyRange, redact, rows_of
-from service.ledger import segments, tasks
+from service.ledger import garbage, segments, tasks
 from service.ledger.database import AnyRow, utc_now
 from service.maintenance import withdraw
+from service.maintenance.collect import remove
 from service.maintenance.forget import forget
 from service.maintenance.proof import document_ids, former_vectors, is_file, is_out
 from service.maintenance.publishing import publish_for_certain
@@ -45,6 +46,7 @@ def run(work: Work) -> Result:
     vectors = former_vectors(holding, document_ids(holding, key))
     withdraw.run(work)
     with _no_merger(work):
+        _empty_the_bin(work)
         rewritten = 0
         for row in _holding_it(work, keys):
             work.check()
@@ -75,6 +77,13 @@ def _no_merger(work: Work) -> Iterator[None]:
                 tasks.fail(c, made.id, "purged", "it was made before a document was purged")
         scratch.clear(state.folder)
         yield
+
+
+def _empty_the_bin(work: Work) -> None:
+    """What no generation needs does not wait for its removal: the text may be in it."""
+    with work.holding.ledger.read() as c:
+        waiting = garbage.listing(c, work.holding.state.id)
+    remove(work, [row.file for row in waiting])
 
 
 def _holding_it(work: Work, keys: Sequence[KeyRange]) -> Iterator[AnyRow]:

@@ -88,6 +88,7 @@ class _Fight:
     folder: Path
     outcome: Outcome
     frozen: int | None = None
+    tokens: set[tuple[str, int]] = field(default_factory=set)  # of the leases when it was frozen
 
     def fight(self) -> None:
         """Strike after strike, then a successor that nothing strikes; who is frozen wakes after it, or beside it."""
@@ -97,7 +98,7 @@ class _Fight:
                 self.outcome.kills += 1
             elif ended == STOPPED:
                 self.outcome.freezes += 1
-                self.frozen = pid
+                self.frozen, self.tokens = pid, _tokens(self.folder)
             else:
                 self._require_an_end(ended)
         self.outcome.mended = self._has_traces()
@@ -118,11 +119,11 @@ class _Fight:
         return pid, ended
 
     def _thaw_and_see_that_nothing_changes(self, frozen: int) -> None:
-        before = _dump(self.folder)
+        before, is_fenced = _dump(self.folder), _tokens(self.folder) != self.tokens
         self.victims.thaw(frozen)
         self._require_an_end(self.victims.wait(frozen))
         changed = before ^ _dump(self.folder)
-        if changed:
+        if changed and is_fenced:  # else its successor found nothing to do, and it still has its lease
             said = f"woke after its lease and changed {sorted(changed)[:3]}"
             self.outcome.faults.append((DOUBLED, said))
 
@@ -152,10 +153,12 @@ def _require(wanted: Ended, ended: Ended, folder: Path) -> None:
 
 
 def _copy(origin: Path, to: Path) -> None:
-    """Ledger and files are copied; the library is shared, since a copied file is a changed file."""
+    """Ledger, files and backups are copied; the library is shared, since a copied file is a changed file."""
     to.mkdir()
     (to / "library").symlink_to(origin / "library")
-    shutil.copytree(origin / "data", to / "data")
+    for folder in origin.iterdir():
+        if folder.is_dir() and folder.name != "library":
+            shutil.copytree(folder, to / folder.name)
 
 
 def _keeps_a_lock(folder: Path) -> bool:
@@ -191,6 +194,11 @@ def _dump(folder: Path) -> set[tuple[str, str]]:
         rows = {(name, repr(row)) for name in names for row in c.execute(f'SELECT * FROM "{name}"')}
     manifests = folder.glob("data/collections/*/manifest.json")
     return rows | {(path.parent.name, path.read_text(errors="replace")) for path in manifests}
+
+
+def _tokens(folder: Path) -> set[tuple[str, int]]:
+    with closing(_open(folder)) as c:
+        return set(c.execute("SELECT collection_id, token FROM leases"))
 
 
 def _open(folder: Path) -> sqlite3.Connection:

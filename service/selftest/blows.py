@@ -15,7 +15,7 @@ Passings = Mapping[str, Counter[str]]  # phase -> point -> how often an uninterr
 _STRIKE = re.compile(r"([a-z.]+)=(kill|stop)@([1-9]\d*)")
 # How blows are shared out. At most two strikes: a document that is alone in hand at a third end is set aside, as it
 # must be, and then a person has to look.
-_SHAPES = (
+_SHAPES: tuple[tuple[str, ...], ...] = (
     (("kill",),) * 10 + (("stop",),) * 5 + (("kill", "kill"),) * 3 + (("kill", "stop"), ("stop", "kill"))
 )
 
@@ -70,6 +70,8 @@ class Chooser:
         phase = list(self._passings)[self._drawn % len(self._passings)]
         self._drawn += 1
         shape = self._chance.choice(_SHAPES)
+        if not NAMED[phase].freezes:
+            shape = ("kill",) * len(shape)
         first = self._strike(phase, self._next_point(phase), shape[0])
         return Blow(phase, (first, *(self._later_strike(phase, action) for action in shape[1:])))
 

@@ -11,7 +11,10 @@ from service.maintenance.generations import Generations, Turn
 from service.maintenance.reindex_order import Reindexing
 from service.selftest.documents import change, fill
 from service.selftest.fake_embedder import OTHER_SPACE, FakeEmbedder
+from service.selftest.keeping import back_up_once
 from service.selftest.world import OLD, World
+
+FORGETFUL = {"retain_jobs": 0, "retain_days": 0.0, "retain_checkpoints": 1, "gc_grace_seconds": 0.0}
 
 
 def first(world: World) -> None:
@@ -71,11 +74,35 @@ def going_back(world: World) -> None:
     Generations(world.ledger).order("docs", Turn(before))
 
 
+def to_be_collected(world: World) -> None:
+    """Files that no generation needs are noted, and a collection that may remove them is ordered."""
+    world.configure(**FORGETFUL)
+    full(world)
+    change(world)
+    world.run()
+    world.tend(world.orders.place("docs", Kind.COLLECT))
+    world.orders.place("docs", Kind.COLLECT)
+
+
 def to_be_withdrawn(world: World) -> None:
     """A large document and a file with its records are to be taken out."""
     full(world)
     for key in ("library/large.txt", "library/c/r.jsonl"):
         departures.withdraw(world.orders, "docs", {"key": key})
+
+
+def to_be_purged(world: World) -> None:
+    """A document of which there are two versions is to be taken out of every generation."""
+    full(world)
+    change(world)
+    world.run()
+    departures.withdraw(world.orders, "docs", {"key": "library/large.txt"}, purge=True)
+
+
+def backed_up(world: World) -> None:
+    """A collection with a job that is half done by nobody, and a backup of it."""
+    later(world)
+    back_up_once(world)
 
 
 def to_be_deleted(world: World) -> None:
@@ -92,11 +119,13 @@ def for_another_model(world: World) -> None:
 
 
 def litter(world: World) -> None:
-    """Whatever else a start-up mends: a lost commit record, a damaged live file and manifest, a stranger's file."""
+    """Whatever else a start-up mends: a lost commit record, damaged live files and manifest, a stranger's file."""
     (world.files / "segments" / "stranger.faiss").write_bytes(b"unknown")
     (world.files / "manifest.json").write_bytes(b"{}")
     sorted((world.files / "commits").iterdir())[1].unlink()
-    flip(next(world.files / row.live["name"] for row in _live(world) if row.live))
+    for row in _live(world):
+        if row.live:
+            flip(world.files / row.live["name"])
 
 
 def flip_oldest_vectors(world: World) -> None:

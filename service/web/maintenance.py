@@ -58,3 +58,10 @@ def _reindex(given: Shared, name: str, start_paused: bool) -> dict[str, Any]:
     if not given.services.ingestion_enabled:
         raise NotReady("Nothing is embedded here: ingestion.enabled is false.")
     return Reindexing(given.services.jobs).create(name, start_paused)
+
+
+@router.post("/collections/{name}/collect", response_model=models.Task, responses=ORDERED)
+async def collect(name: str, given: Given, wait: Wait = 0) -> Response:
+    """Remove files that no kept generation needs any more, after their grace; a worker does so by itself."""
+    task = await run_in_threadpool(orders(given).place, name, Kind.COLLECT)
+    return await receipt(given, task, wait)

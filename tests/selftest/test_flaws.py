@@ -8,6 +8,8 @@ import pytest
 from tests.selftest.running import report_of, selftest
 from tests.test_guards import copy_of_the_code
 
+pytestmark = pytest.mark.timeout(900)  # a busy machine may take long; nothing else depends on its speed
+
 
 @dataclass(frozen=True)
 class Flaw:

@@ -1,0 +1,41 @@
+"""Backups in the self-test: the end of such a phase is what the restored folder holds."""
+
+from dataclasses import replace
+
+from service.core.upkeep import Kind
+from service.ledger.database import Ledger, sqlite_url
+from service.maintenance.backup import back_up, listing
+from service.maintenance.backup_file import LEDGER
+from service.maintenance.put_back import MARKER, put_back
+from service.selftest.deeds import settle
+from service.selftest.world import World
+
+_BACKUPS, _RESTORED = "backups", "restored"
+
+
+def back_up_once(world: World) -> bool:
+    """Make a backup, unless there is a finished one."""
+    into = world.folder / _BACKUPS
+    if listing(into):
+        return False
+    back_up(world.ledger, world.settings.data_dir, into)
+    return True
+
+
+def bring_back(world: World) -> bool:
+    """Restore the newest backup into a folder of its own, unless that is done."""
+    restored = world.folder / _RESTORED
+    if (restored / LEDGER).exists() and not (restored / MARKER).exists():
+        return False
+    put_back(listing(world.folder / _BACKUPS)[-1][0], restored)
+    return True
+
+
+def move_into_restored(world: World) -> None:
+    """From now on the world is the restored one, published and with nothing left to do."""
+    bring_back(world)
+    world.ledger.close()
+    world.settings = replace(world.settings, data_dir=world.folder / _RESTORED)
+    world.ledger = Ledger.open(sqlite_url(world.settings.data_dir))
+    world.orders.place("docs", Kind.REPAIR)
+    settle(world)
