@@ -54,7 +54,7 @@ class Ledger:
     def read(self) -> Iterator[Connection]:
         """A transaction that sees one state of the ledger and writes nothing."""
         self._require_same_file()
-        with translated(), self._engine.connect() as connection:
+        with translated(self._file), self._engine.connect() as connection:
             yield connection
 
     @contextmanager
@@ -65,7 +65,7 @@ class Ledger:
         """
         self._require_same_file()
         writing = self._engine.execution_options(writes=True)
-        with translated(), writing.begin() as connection:
+        with translated(self._file), writing.begin() as connection:
             yield connection
             reach("transaction.before")
         reach("transaction.after")
