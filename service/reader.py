@@ -22,6 +22,7 @@ _FORMAT = "tidestone-manifest-1"
 _SEAL = b',"sha256":"'
 _LIVE_HEADER = struct.Struct("<8sII")  # magic, rows, rows alive
 _BLOCK_CHARACTERS = 4_096  # no stored block of text is longer
+_EXACT_BELOW = 0.02  # of a segment's rows: so few are compared faster than all codes are scanned
 _REMEMBERED_FILTERS = 32  # per segment; 16 KB each at most
 _CHUNKS = """SELECT "row", version, ordinal, start, stop, key, title, doc_id, metadata, content_sha256
   FROM versions JOIN chunks USING (version) WHERE """
@@ -151,16 +152,20 @@ class Snapshot:
         self._parts: list[tuple[_Segment, Bits | None]] = []
         for entry in manifest["segments"]:
             files = entry["files"]
-            identity = files["faiss"]["sha256"] + files["chunks"]["sha256"]
+            identity = "".join(
+                files[kind]["sha256"] for kind in ("faiss", "chunks", "codes") if kind in files
+            )
             segment = known.get(identity) or _Segment(folder, entry, self.dimensions)
             alive = _read_live(folder, files["live"], segment.count) if "live" in files else None
             self.segments[identity] = segment
             self._parts.append((segment, alive))
 
     def search(self, vector: npt.ArrayLike, k: int, where: Mapping[str, str] | None = None) -> list[Hit]:
-        """The k nearest live chunks, best first, exact; `where`: of documents with all these metadata values.
+        """The k nearest live chunks, best first; `where`: of documents with all these metadata values.
 
-        `vector` has shape (dimensions,). Raises ValueError when it has not or is not finite, or k is below 1.
+        Scores are exact. Large segments only propose candidates, of which the best are compared: a chunk near the
+        end of the list may be missed there. `vector` has shape (dimensions,). Raises ValueError when it has not
+        or is not finite, or k is below 1.
         """
         query = np.asarray(vector, np.float32)
         if query.shape != (self.dimensions,) or not np.isfinite(query).all() or k < 1:
@@ -168,10 +173,18 @@ class Snapshot:
         if self.metric == "cosine":
             query = query / (np.linalg.norm(query) or 1)
         found: list[tuple[float, int, int]] = []
+        proposed: list[tuple[float, int, int]] = []
+        candidates = 100 + 6 * k
         for number, (segment, alive) in enumerate(self._parts):
             matching = segment.matching(tuple(sorted(where.items()))) if where else None
             chosen = alive if matching is None else matching if alive is None else alive & matching
-            found += [(-score, number, row) for score, row in segment.nearest(query, k, chosen) if row >= 0]
+            rough = segment.proposes(candidates, chosen)
+            nearest = segment.nearest(query, candidates if rough else k, chosen, rough)
+            into = proposed if rough else found
+            into += [(-score, number, row) for score, row in nearest if row >= 0]
+        for number, rows in _by_segment(sorted(proposed)[:candidates]).items():
+            scores = self._parts[number][0].scores(query, rows)
+            found += [(-score, number, row) for score, row in zip(scores, rows, strict=True)]
         return [self._parts[number][0].hit(row, -score) for score, number, row in sorted(found)[:k]]
 
     def document(self, key: str) -> Document | None:
@@ -202,7 +215,7 @@ class Snapshot:
 
 
 class _Segment:
-    """Two verified files, open: vectors (mapped, not read) and chunk records."""
+    """Verified files, open: vectors (mapped, not read), chunk records, and codes if there are any."""
 
     def __init__(self, folder: Path, entry: Mapping[str, Any], dimensions: int) -> None:
         vectors, chunks = (_verified(folder, entry["files"][kind]) for kind in ("faiss", "chunks"))
@@ -210,21 +223,37 @@ class _Segment:
         self.count: int = entry["rows"]
         if (self.index.ntotal, self.index.d) != (self.count, dimensions):
             raise Damaged(vectors, f"{self.count} x {dimensions}", f"{self.index.ntotal} x {self.index.d}")
+        self._codes = _read_codes(folder, entry, dimensions)
         uri = f"{chunks.absolute().as_uri()}?immutable=1&mode=ro"
         self._database = sqlite3.connect(uri, uri=True, check_same_thread=False)
         self._one_at_a_time = threading.Lock()
         weakref.finalize(self, self._database.close)
         self._filters: dict[tuple[tuple[str, str], ...], Bits] = {}
 
-    def nearest(self, query: Vector, k: int, bits: Bits | None) -> Iterator[tuple[float, int]]:
-        """(score, row) of the nearest k rows among those in `bits`, -1 for each row missing."""
-        chosen = faiss.SearchParameters()
+    def proposes(self, candidates: int, bits: Bits | None) -> bool:
+        """Whether scanning codes for that many rows among those in `bits` beats comparing them all."""
+        if self._codes is None:
+            return False
+        rows = self.count if bits is None else int(np.unpackbits(bits).sum())
+        return rows > candidates and rows >= _EXACT_BELOW * self.count
+
+    def scores(self, query: Vector, rows: Sequence[int]) -> list[float]:
+        """The exact scores of some rows."""
+        vectors = self.index.reconstruct_batch(np.array(rows, np.int64))
+        if self.index.metric_type == faiss.METRIC_INNER_PRODUCT:
+            return (vectors @ query).tolist()  # type: ignore[no-any-return]
+        return (-np.square(vectors - query).sum(axis=1)).tolist()  # type: ignore[no-any-return]
+
+    def nearest(self, query: Vector, k: int, bits: Bits | None, rough: bool) -> Iterator[tuple[float, int]]:
+        """(score, row) of the nearest k rows among those in `bits`, -1 for each row missing; `rough`: by codes."""
+        index = self._codes if rough else self.index
+        chosen = faiss.SearchParametersIVF() if rough else faiss.SearchParameters()
         if bits is not None:
             selector = faiss.IDSelectorBitmap(len(bits), faiss.swig_ptr(bits))
             chosen.sel = selector  # does not own it: `selector` and `bits` must outlive the search
         threads = faiss.omp_get_max_threads()  # of this thread's searches, nobody else's
         faiss.omp_set_num_threads(1)  # beside a busy embedder a team of threads is ten times slower than one
-        scores, rows = self.index.search(query[None, :], min(k, self.count), params=chosen)
+        scores, rows = index.search(query[None, :], min(k, self.count), params=chosen)
         faiss.omp_set_num_threads(threads)
         sign = 1 if self.index.metric_type == faiss.METRIC_INNER_PRODUCT else -1
         return zip((sign * scores[0]).tolist(), rows[0].tolist(), strict=True)
@@ -300,6 +329,24 @@ def _verified(folder: Path, file: Mapping[str, Any]) -> Path:
     if problem := _problem(folder, file):
         raise problem
     return Path(folder, file["name"])
+
+
+def _read_codes(folder: Path, entry: Mapping[str, Any], dimensions: int) -> Any:
+    """The index of a segment's codes. None when they are missing or damaged: they only make searches faster."""
+    if (file := entry["files"].get("codes")) is None:
+        return None
+    try:
+        codes = faiss.read_index(str(_verified(folder, file)))
+    except (Damaged, RuntimeError):
+        return None
+    return codes if (codes.ntotal, codes.d) == (entry["rows"], dimensions) else None
+
+
+def _by_segment(found: Iterable[tuple[float, int, int]]) -> dict[int, list[int]]:
+    rows: dict[int, list[int]] = {}
+    for _, number, row in found:
+        rows.setdefault(number, []).append(row)
+    return rows
 
 
 def _read_live(folder: Path, file: Mapping[str, Any], rows: int) -> Bits:

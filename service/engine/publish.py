@@ -54,6 +54,7 @@ def _manifest(ledger: Ledger, state: CollectionState) -> manifest.Manifest:
                 faiss=segment.faiss,
                 chunks=segment.chunks,
                 live=segment.live,
+                codes=segment.codes,
             )
             for segment in state.segments
         ],

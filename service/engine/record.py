@@ -106,6 +106,7 @@ def _segments(c: Connection, state: CollectionState, written: Written) -> None:
             rows=segment.rows,
             faiss=as_json(segment.faiss),
             chunks=as_json(segment.chunks),
+            codes=as_json(segment.codes),
             verified_at=None
             if written.kind == "merge"
             else utc_now(),  # its inputs stay until it is read back

@@ -29,7 +29,7 @@ from service.ledger.database import Ledger
 
 FRESHLY_HASHED_BYTES = 64 << 20  # of the newest files, at every start; the rest at first use
 _NAME = re.compile(
-    r"(?:segments|commits)/(\d+)(?:-g(\d+))?-t(\d+)\.(?:faiss|chunks|live|json)(?:\.t(\d+)\.tmp)?"
+    r"(?:segments|commits)/(\d+)(?:-g(\d+))?-t(\d+)\.(?:faiss|chunks|codes|live|json)(?:\.t(\d+)\.tmp)?"
 )
 
 
@@ -166,7 +166,17 @@ def _damaged_segments(ledger: Ledger, lease: Lease, state: CollectionState) -> l
         hashed += segment.size_bytes if deep else 0
         if not _is_sound(state, segment, deep) or not _has_live(ledger, lease, state, segment, deep):
             damaged.append(segment)
+        elif segment.codes is not None and not _is_whole(state, segment.codes, deep):
+            _do_without_codes(ledger, lease, state, segment)
     return damaged
+
+
+def _do_without_codes(ledger: Ledger, lease: Lease, state: CollectionState, segment: Segment) -> None:
+    """They are derived: a merge will make them anew."""
+    with ledger.write() as c:
+        lease.hold(c)
+        segments.change(c, state.id, segment.segment_id, codes=None)
+    segment.codes = None
 
 
 def _is_sound(state: CollectionState, segment: Segment, deep: bool) -> bool:

@@ -76,7 +76,7 @@ def _containers_of(ledger: Ledger, collection_id: str, lost: Sequence[AnyRow]) -
 
 
 def _put_aside(state: CollectionState, segment: Segment) -> None:
-    for file in (segment.faiss, segment.chunks, segment.live):
+    for file in (segment.faiss, segment.chunks, segment.live, segment.codes):
         if file is not None and (state.folder / file.name).exists():
             put_aside(state.folder, file.name)
 

@@ -34,6 +34,7 @@ class Segment:
     live: StoredFile | None  # None: every row is alive
     verified: bool = False  # by this holder, against the recorded hashes
     alive: Mask | None = None
+    codes: StoredFile | None = None  # derived from `faiss`
 
     @property
     def size_bytes(self) -> int:
@@ -142,6 +143,7 @@ def segment_of(row: AnyRow) -> Segment:
         faiss=stored(row.faiss),
         chunks=stored(row.chunks),
         live=stored(row.live) if row.live else None,
+        codes=stored(row.codes) if row.codes else None,
     )
 
 

@@ -49,7 +49,7 @@ def verify_collection(ledger: Ledger, settings: EngineSettings, name: str) -> di
     checked = 0
     for segment in live:
         found = list(_check_segment(folder, segment, census))
-        checked += 2 + (segment.live is not None)
+        checked += 2 + (segment.live is not None) + (segment.codes is not None)
         if any(problem.kind in ("damaged", "missing") for problem in found):
             with ledger.write() as c:
                 segments.change(c, row.id, segment.segment_id, suspect=True)
@@ -95,7 +95,8 @@ class Census:
 
 
 def _check_segment(folder: Path, segment: AnyRow, census: Census) -> Iterator[Problem]:
-    files = [StoredFile(**file) for file in (segment.faiss, segment.chunks, segment.live) if file]
+    named = (segment.faiss, segment.chunks, segment.live, segment.codes)
+    files = [StoredFile(**file) for file in named if file]
     broken = [problem for file in files for problem in _check_file(folder, file)]
     yield from broken
     if broken:

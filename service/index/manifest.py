@@ -34,6 +34,7 @@ class SegmentEntry:
     faiss: StoredFile
     chunks: StoredFile
     live: StoredFile | None
+    codes: StoredFile | None = None  # for approximate search; derived from `faiss`
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +76,7 @@ def encode(manifest: Manifest) -> bytes:
     values = asdict(manifest)
     values["checkpoints"] = values["checkpoints"][-KEPT_CHECKPOINTS:]
     for segment in values["segments"]:
-        files = {kind: segment.pop(kind) for kind in ("faiss", "chunks", "live")}
+        files = {kind: segment.pop(kind) for kind in ("faiss", "chunks", "live", "codes")}
         segment["files"] = {kind: stored for kind, stored in files.items() if stored}
     return seal({**values, "format": FORMAT})
 
@@ -138,7 +139,8 @@ def _supersedes(manifest: Manifest, data: bytes, root: Path) -> bool:
 
 def _segment(values: dict[str, Any]) -> SegmentEntry:
     files = {kind: StoredFile(**stored) for kind, stored in values.pop("files").items()}
-    return SegmentEntry(**values, faiss=files["faiss"], chunks=files["chunks"], live=files.get("live"))
+    live, codes = files.get("live"), files.get("codes")
+    return SegmentEntry(**values, faiss=files["faiss"], chunks=files["chunks"], live=live, codes=codes)
 
 
 @contextmanager

@@ -8,10 +8,11 @@ import numpy as np
 
 from service.children import read_message, settle_in, write_message
 from service.errors import Corrupt, TryAgain
+from service.index import approximate
 from service.index.files import StoredFile, sync_folder, write_new
 from service.index.live import encode_live, read_live
 from service.index.merge import MergeInput, Target, merge_segments
-from service.index.records import Mask
+from service.index.records import Mask, WrittenSegment
 from service.index.scratch import ScratchId
 
 NICE = 15
@@ -21,8 +22,8 @@ def make(order: Mapping[str, Any]) -> dict[str, Any]:
     """Merge what is alive in the inputs, and keep beside it which rows that were.
 
     An order names `root`, `name`, `inputs` (each with `rows`, `faiss`, `chunks`, `live`), `collection_id`, `metric`,
-    `dimensions`. The answer has the files `faiss`, `chunks` and `kept`, and `rows`; or, where a file is damaged,
-    missing or does not fit on the disk, an `error`.
+    `dimensions`. The answer has the files `faiss`, `chunks`, `codes` (null where they do not pay) and `kept`, and `rows`;
+    or, where a file is damaged, missing or does not fit on the disk, an `error`.
     """
     root, name = Path(order["root"]), ScratchId(order["name"])
     try:
@@ -33,6 +34,7 @@ def make(order: Mapping[str, Any]) -> dict[str, Any]:
         ]
         target = Target(name, order["collection_id"], order["metric"], order["dimensions"])
         written = merge_segments(root, inputs, target)
+        codes = _codes(root, name, written, target)
         kept = write_new(root, name.kept, encode_live(np.concatenate(masks)))
         sync_folder(root / "scratch")
     except (Corrupt, TryAgain) as error:
@@ -43,13 +45,20 @@ def make(order: Mapping[str, Any]) -> dict[str, Any]:
         ("chunks", written.chunks),
         ("kept", kept),
     )
-    return {"rows": written.rows, **{kind: _told(file) for kind, file in files}}
+    told = None if codes is None else _told(codes)
+    return {"rows": written.rows, "codes": told, **{kind: _told(file) for kind, file in files}}
 
 
 def _alive(root: Path, given: Mapping[str, Any]) -> Mask:
     if given["live"] is None:
         return np.ones(given["rows"], dtype=np.bool_)
     return read_live(root, StoredFile(**given["live"]))
+
+
+def _codes(root: Path, name: ScratchId, written: WrittenSegment, target: Target) -> StoredFile | None:
+    if not approximate.pays(written.rows):
+        return None
+    return approximate.build(root, written.vectors, name.codes, target.metric, target.dimensions)
 
 
 def _told(file: StoredFile) -> dict[str, Any]:

@@ -81,6 +81,11 @@ class SegmentId:
     def chunks(self) -> str:
         return f"segments/{self.number:08d}-t{self.token}.chunks"
 
+    @property
+    def codes(self) -> str:
+        """Derived from the vectors: a segment can do without."""
+        return f"segments/{self.number:08d}-t{self.token}.codes"
+
 
 @dataclass(frozen=True, slots=True)
 class WrittenSegment:

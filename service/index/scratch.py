@@ -30,6 +30,10 @@ class ScratchId:
         return f"{FOLDER}/{self.name}.chunks"
 
     @property
+    def codes(self) -> str:
+        return f"{FOLDER}/{self.name}.codes"
+
+    @property
     def kept(self) -> str:
         """Which rows of its inputs were kept, one after the other."""
         return f"{FOLDER}/{self.name}.kept"
@@ -61,7 +65,7 @@ def clear(root: Path) -> None:
 
 def discard(root: Path, merge: ScratchId) -> None:
     """Remove what is left of one merge."""
-    for name in (merge.vectors, merge.chunks, merge.kept):
+    for name in (merge.vectors, merge.chunks, merge.codes, merge.kept):
         (root / name).unlink(missing_ok=True)
 
 

@@ -41,7 +41,7 @@ def commit(c: Connection, collection_id: str, segment_id: int, **values: Any) ->
 def suspect(c: Connection, collection_id: str, name: str) -> None:
     """A file was found damaged: the next holder of the lease looks into it first."""
     for row in live(c, collection_id):
-        if name in {file["name"] for file in (row.faiss, row.chunks, row.live) if file}:
+        if name in {file["name"] for file in (row.faiss, row.chunks, row.live, row.codes) if file}:
             change(c, collection_id, row.segment_id, suspect=True)
 
 

@@ -33,16 +33,26 @@ class Made:
 
     scratch: ScratchId
     inputs: tuple[int, ...]  # segment ids, in the order of their rows
+    read: tuple[str, ...]  # the hashes of the chunk files that were read
     rows: int
     faiss: StoredFile
     chunks: StoredFile
     kept: StoredFile
+    codes: StoredFile | None
 
     @classmethod
     def of(cls, options: Any) -> "Made":
         """From a task's options."""
         files = {kind: stored(options["made"][kind]) for kind in ("faiss", "chunks", "kept")}
-        return cls(ScratchId(options["scratch"]), tuple(options["inputs"]), options["made"]["rows"], **files)
+        codes = options["made"].get("codes")
+        return cls(
+            ScratchId(options["scratch"]),
+            tuple(options["inputs"]),
+            tuple(options["read"]),
+            options["made"]["rows"],
+            **files,
+            codes=stored(codes) if codes else None,
+        )
 
 
 class _Outdated(Exception):
@@ -54,6 +64,8 @@ def run(work: Work) -> Result:
     made, state = Made.of(work.options), work.holding.state
     try:
         inputs = _current(state, made.inputs)
+        if tuple(segment.chunks.sha256 for segment in inputs) != made.read:
+            raise _Outdated("an input has been rewritten")
         alive = _alive_now(state, made, inputs)
         generation = _take_in(work, made, inputs, alive)
     except _Outdated as error:
@@ -121,7 +133,9 @@ def _placed(
     state: CollectionState, made: Made, name: SegmentId, inputs: list[Segment], alive: Mask
 ) -> Segment:
     """The merged files under their own names, and which of their rows are alive."""
-    for source, target in ((made.faiss, name.vectors), (made.chunks, name.chunks)):
+    for source, target in ((made.faiss, name.vectors), (made.chunks, name.chunks), (made.codes, name.codes)):
+        if source is None:
+            continue
         try:
             scratch.move_into_place(state.folder, source.name, target)
         except FileNotFoundError as error:  # an earlier attempt has moved it, and start-up has removed it
@@ -143,4 +157,5 @@ def _placed(
         live=live,
         verified=False,  # by a child, while it wrote: hashed anew before a row of it is used
         alive=alive,
+        codes=made.codes and StoredFile(name.codes, made.codes.sha256, made.codes.bytes),
     )

@@ -18,7 +18,7 @@ from service.engine.masks import holds_unfinished
 from service.engine.settings import EngineSettings
 from service.engine.state import Segment, as_json, segment_of
 from service.errors import TryAgain
-from service.index import scratch
+from service.index import approximate, scratch
 from service.ledger import collections, documents, segments, tasks
 from service.ledger.database import AnyRow, Ledger
 
@@ -102,7 +102,9 @@ class Merger:
             scratch.clear(folder)
             self._say(collection, made)
             return None
-        options = {"scratch": name, "inputs": [segment.segment_id for segment in run], "made": dict(made)}
+        read = [segment.chunks.sha256 for segment in run]
+        inputs = [segment.segment_id for segment in run]
+        options = {"scratch": name, "inputs": inputs, "read": read, "made": dict(made)}
         with self.ledger.write() as c:
             return tasks.create(c, collection, Kind.COMPACT, options)
 
@@ -142,6 +144,7 @@ def _described(segment: Segment, unfinished: Any) -> LiveSegment:
         segment.live_rows,
         segment.size_bytes,
         not holds_unfinished(segment, unfinished),
+        approximate.pays(segment.live_rows) and segment.codes is None,
     )
 
 

@@ -10,15 +10,17 @@ from typing import Any
 import pytest
 
 from service.core.upkeep import Kind
-from service.index import merge_child, scratch
+from service.index import approximate, merge_child, scratch
 from service.index.chunkfile import ChunkFile
 from service.index.files import hash_file
 from service.index.live import decode_live, encode_live
+from service.index.manifest import read_manifest
 from service.ledger import collections
 from service.maintenance import merger
 from service.maintenance.merger import in_child
 from service.reader import Collection
 from service.selftest.world import World
+from tests.index.making import flip
 
 
 def fill(world: World, first: int = 0, count: int = 12) -> None:
@@ -232,3 +234,39 @@ def test_rows_that_come_alive_again_are_not_lost_by_a_merge_that_dropped_them(fi
     before = vectors(filled)
     assert not filled.tend(filled.orders.get(task.id))["result"]["taken"]
     assert vectors(filled) == before
+
+
+@pytest.fixture
+def coded(filled: World, monkeypatch: pytest.MonkeyPatch) -> World:
+    """Its one segment has codes."""
+    monkeypatch.setattr(approximate, "APPROXIMATE_ABOVE", 20)
+    assert filled.tend(made(filled))["result"]["taken"]
+    return filled
+
+
+def codes_of(world: World) -> list[Path]:
+    published = read_manifest(world.files)
+    assert published is not None
+    return [world.files / segment.codes.name for segment in published.segments if segment.codes is not None]
+
+
+def test_a_large_segment_comes_with_codes(coded: World) -> None:
+    [codes] = codes_of(coded)
+    assert codes.exists()
+    assert coded.verify()["valid"]
+    assert left_over(coded) == []
+    assert coded.merger.merge_one(row_of(coded), Event()) is None, "there is nothing more to merge"
+
+
+def test_damaged_codes_are_reported_done_without_and_made_anew(coded: World) -> None:
+    [codes], before = codes_of(coded), vectors(coded)
+    flip(codes, 999)
+    [problem] = coded.verify()["problems"]
+    assert problem["kind"] == "damaged"
+    assert vectors(coded) == before
+    fill(coded, first=12, count=1)
+    assert codes_of(coded) == []
+    assert coded.verify()["valid"]
+    assert coded.tend(made(coded))["result"]["taken"]
+    assert codes_of(coded) not in ([], [codes])
+    assert coded.verify()["valid"]

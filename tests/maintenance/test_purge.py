@@ -176,3 +176,21 @@ def test_it_is_out_at_once_beside_a_job_and_purged_after_it() -> None:
 
     assert Kind.WITHDRAW in BESIDE_A_JOB
     assert Kind.PURGE not in BESIDE_A_JOB
+
+
+def test_a_merge_of_files_that_were_rewritten_meanwhile_is_not_taken_in(
+    filled: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As one that was ordered by a process of its own between the purge's look and the end of the task."""
+    with filled.ledger.read() as c:
+        row = collections.by_name(c, "docs")
+    made = filled.merger.merge_one(row, Event())
+    assert made is not None
+    duties, filled.duties = filled.duties, {Kind.PURGE: filled.duties[Kind.PURGE]}
+    with monkeypatch.context() as patched:
+        patched.setattr(purge, "_throw_merges_away", lambda work: None)
+        purged(filled, "library/log.jsonl#1")
+    filled.duties = duties
+    done = filled.tend(filled.orders.get(made.id))
+    assert done["result"] == {"taken": False, "why": "an input has been rewritten"}
+    assert who_says_it(filled, f"record 1: {SECRET}") == []

@@ -1,0 +1,53 @@
+"""Codes derived from a large segment's vectors: small enough to scan whole, close enough to propose candidates."""
+
+from pathlib import Path
+
+import faiss
+import numpy as np
+
+from service.index.files import StoredFile, verify, write_new
+
+APPROXIMATE_ABOVE = 50_000  # rows; below, scanning the vectors themselves is fast enough
+
+_SAMPLE_ROWS = 8_192  # 512 for each of the 16 centroids of a sub-quantiser
+_BLOCK_ROWS = 4_096
+_BITS = 4
+_METRICS = {"cosine": faiss.METRIC_INNER_PRODUCT, "l2": faiss.METRIC_L2}
+
+
+def pays(rows: int) -> bool:
+    """Whether a segment of so many rows is worth codes."""
+    return rows >= APPROXIMATE_ABOVE
+
+
+def build(root: Path, vectors: StoredFile, name: str, metric: str, dimensions: int) -> StoredFile:
+    """Write the codes of a flat file as `root/name`; its folder is not synced.
+
+    The same vectors make the same bytes. Memory holds the codes twice, an eighth of a byte per number, and a sample.
+    Raises Corrupt, FileExistsError and TryAgain.
+    """
+    flat = faiss.read_index(str(verify(root, vectors)), faiss.IO_FLAG_MMAP_IFC)
+    threads = faiss.omp_get_max_threads()
+    faiss.omp_set_num_threads(1)  # with more, sums come out in another order
+    try:
+        codes = _trained(flat, metric, dimensions)
+        for first in range(0, flat.ntotal, _BLOCK_ROWS):
+            codes.add(flat.reconstruct_n(first, min(_BLOCK_ROWS, flat.ntotal - first)))
+    finally:
+        faiss.omp_set_num_threads(threads)
+    return write_new(root, name, faiss.serialize_index(codes).tobytes())
+
+
+def _trained(flat: faiss.Index, metric: str, dimensions: int) -> faiss.Index:
+    """One list, since that scan takes a selection of rows and a plain one does not."""
+    kind = _METRICS[metric]
+    quantiser = faiss.IndexFlat(dimensions, kind)
+    codes = faiss.IndexIVFPQFastScan(quantiser, dimensions, 1, _sub_quantisers(dimensions), _BITS, kind)
+    codes.by_residual = False
+    sample = np.linspace(0, flat.ntotal - 1, min(_SAMPLE_ROWS, flat.ntotal)).astype(np.int64)
+    codes.train(flat.reconstruct_batch(sample))
+    return codes
+
+
+def _sub_quantisers(dimensions: int) -> int:
+    return next(dimensions // width for width in (4, 2, 1) if dimensions % width == 0)
