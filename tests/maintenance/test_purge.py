@@ -1,5 +1,6 @@
 """After a purge no byte of the data says what the document said, and no rollback brings it back."""
 
+import hashlib
 import json
 import sqlite3
 import zlib
@@ -87,6 +88,17 @@ def test_no_byte_says_it_any_more(filled: World) -> None:
     filled.run()
     assert filled.contents() == without(filled, "library/3.txt", "library/log.jsonl")
     assert list((filled.files / "quarantine").iterdir()) == []
+
+
+def test_not_even_a_free_page_has_the_compressed_text(world: World) -> None:
+    text = "\n\n".join(hashlib.sha512(f"{SECRET} {n}".encode()).hexdigest() * 2 for n in range(12))
+    world.write("large.txt", text)
+    world.write("other.txt", "another document\n\nwith a second part")
+    world.run()
+    inside = zlib.compress(text.encode(), 1)[100:500]
+    assert any(inside in path.read_bytes() for path in (world.files / "segments").iterdir())
+    assert purged(world, "library/large.txt")["result"]["verified"]
+    assert not any(inside in path.read_bytes() for path in (world.files / "segments").iterdir())
 
 
 @pytest.mark.parametrize("revive", [False, True])
