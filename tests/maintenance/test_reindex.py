@@ -4,12 +4,14 @@ import json
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
 from service.core.job import Verb
+from service.core.upkeep import Kind
 from service.engine import collections as cases
 from service.engine import documents, lease
 from service.engine.search import Query, Search
@@ -17,6 +19,7 @@ from service.errors import Conflict, EmbedderDied, SpaceMismatch, TryAgain
 from service.index.chunkfile import ChunkFile
 from service.ledger import collections, segments, spaces
 from service.maintenance.departures import withdraw
+from service.maintenance.generations import Generations
 from service.maintenance.reindex_order import Reindexing
 from service.ports import FileTask, Float32Vector, Piece
 from service.reader import Collection
@@ -438,6 +441,24 @@ def test_what_moved_can_be_merged_changed_and_moved_again(world: World) -> None:
     other_model(world, prefix="third: ")
     assert see_through(world, order(world))["state"] == "succeeded"
     check_in_its_space(world)
+
+
+def test_the_old_space_stays_until_it_is_unpinned_and_then_goes(filled: World) -> None:
+    last, old = filled.verify()["generation"], set((filled.files / "segments").glob("*.faiss"))
+    other_model(filled)
+    see_through(filled, order(filled))
+    fill(filled, 8, 1)
+    filled.configure(retain_jobs=0, retain_days=0, retain_checkpoints=1, gc_grace_seconds=0.0)
+
+    def kept() -> set[Path]:
+        for _ in range(2):  # one sees what is unneeded, the next removes it
+            filled.tend(filled.orders.place("docs", Kind.COLLECT))
+        return old & set((filled.files / "segments").glob("*.faiss"))
+
+    assert kept() == old
+    Generations(filled.ledger).pin("docs", last, False)
+    assert kept() == set()
+    check_in_its_space(filled)
 
 
 def test_a_merge_covers_the_batches_of_all_its_inputs(filled: World) -> None:
