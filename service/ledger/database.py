@@ -15,6 +15,7 @@ from service.errors import Refused, TryAgain
 from service.failpoints import reach
 from service.ledger.reserve import Reserve
 from service.ledger.schema import store
+from service.ledger.soundness import was_left_open
 from service.ledger.translate import translated
 
 T = TypeVar("T")
@@ -38,6 +39,7 @@ class Ledger:
         file = engine.url.database if engine.dialect.name == "sqlite" else None
         self._file = Path(file) if file else None
         self._opened: tuple[int, int] | None = None  # device and inode
+        self.left_open = self._file is not None and was_left_open(self._file)
         self._reserve = None if self._file is None else Reserve(self._file.parent)
 
     @classmethod
