@@ -234,7 +234,7 @@ class _Segment:
         """Whether scanning codes for that many rows among those in `bits` beats comparing them all."""
         if self._codes is None:
             return False
-        rows = self.count if bits is None else int(np.bitwise_count(bits).sum())
+        rows = self.count if bits is None else int(np.unpackbits(bits).sum())
         return rows > candidates and rows >= _EXACT_BELOW * self.count
 
     def scores(self, query: Vector, rows: Sequence[int]) -> list[float]:

@@ -15,7 +15,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from service.engine.lease import DEAD_SECONDS, Observer
 from service.engine.settings import EngineSettings
 from service.engine.sweep import resume_interrupted, sweep, worker_lost
-from service.errors import TryAgain
+from service.errors import TidestoneError
 from service.ledger import workers
 from service.ledger.database import Ledger
 
@@ -66,7 +66,7 @@ class Supervisor:
             sweep(self.ledger, observer, self.settings, self.worker_id)
             if resume:
                 resume_interrupted(self.ledger)
-        except (TryAgain, OSError, SQLAlchemyError) as error:  # the next round may find it better
+        except (TidestoneError, OSError, SQLAlchemyError) as error:  # the next round may find it better
             log.warning("jobs could not be looked after: %s", error)
 
     async def _keep_a_worker(self) -> None:
@@ -107,7 +107,7 @@ class Supervisor:
                 with self.ledger.write() as c:
                     workers.end(c, worker_id)
                 return
-            except (TryAgain, SQLAlchemyError) as error:
+            except (TidestoneError, SQLAlchemyError) as error:
                 log.warning("the ledger does not take the news: %s", error)
                 time.sleep(SWEEP_SECONDS)
 

@@ -21,6 +21,7 @@ from service.engine.worker import Worker
 from service.errors import TryAgain
 from service.ledger import workers
 from service.ledger.database import AnyRow
+from service.ledger.soundness import require_sound
 from service.settings import Settings, armed_failpoints
 
 SWEEP_SECONDS = 2.0
@@ -64,6 +65,8 @@ def work(settings: Settings, worker_id: str, parent: int | None) -> None:
 def registered(tools: Tools, worker_id: str, stop: Event) -> Iterator[NamedWorker]:
     """A worker that the ledger knows of, with failpoints armed if a test wants them."""
     failpoints.arm(armed_failpoints())
+    if tools.ledger.file is not None and tools.ledger.left_open:
+        require_sound(tools.ledger.file, stop.set)
     with tools.ledger.write() as c:
         workers.register(c, worker_id, os.getpid(), socket.gethostname(), {"version": __version__})
     try:

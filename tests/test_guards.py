@@ -125,6 +125,21 @@ FOUND_BY_KILLING = [  # what the tests of crashes have taught
         left="",
         test="tests/engine/test_damage.py::test_a_repair_that_is_begun_twice_queues_a_file_once",
     ),
+    Guard(
+        name="rows of a version that was prepared anew are dead where it was prepared before",
+        file="service/maintenance/switch.py",
+        text="        alive &= (first[places] <= segment_id) & (segment_id <= last[places])\n",
+        left="",
+        test="tests/maintenance/test_reindex.py::test_a_damaged_prepared_segment_is_prepared_again",
+    ),
+    Guard(
+        name="what is half in is not gone on with in another space",
+        file="service/maintenance/switch.py",
+        text="        preparations.abandon_unfinished(c, state.id)\n",
+        left="",
+        test="tests/maintenance/test_reindex.py::"
+        "test_a_document_that_was_half_in_begins_again_in_the_new_space",
+    ),
 ]
 
 

@@ -10,7 +10,7 @@ from threading import Event, Lock, Thread
 
 from sqlalchemy import Connection
 
-from service.errors import LeaseLost, NotFound, TryAgain
+from service.errors import LeaseLost, NotFound, Refused, TryAgain
 from service.ledger import jobs, leases, workers
 from service.ledger.database import AnyRow, Ledger
 
@@ -142,7 +142,7 @@ class Lease:
                     next_beat = time.monotonic() + BEAT_SECONDS
             except TryAgain:
                 continue  # a busy or full ledger: the next round may find it better
-            except (LeaseLost, NotFound):  # not found: the collection was deleted
+            except (LeaseLost, NotFound, Refused):  # the collection was deleted; the ledger is damaged
                 self.lost = True
                 return
 

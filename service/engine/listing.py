@@ -8,13 +8,15 @@ from typing import Any
 from sqlalchemy import Connection
 
 from service.core.guard import Deletions, may_delete
+from service.core.stamp import size_in
 from service.engine.comparing import Comparison, Scope
 from service.engine.lease import Lease
-from service.engine.weighing import weigh
+from service.engine.weighing import had_something, weigh
 from service.ledger import collections, documents, items, jobs
 from service.ledger.database import Ledger
 from service.ports import Source
 
+EMPTIED = "emptied"  # files in which nothing is any more: what they held would go, so the guard has a say
 _FLUSH_ITEMS = 1000
 _FLUSH_SECONDS = 0.5
 
@@ -42,6 +44,7 @@ class Listing:
     _deletions: Deletions = field(default_factory=Deletions)
     _found: list[dict[str, str]] = field(default_factory=list)
     _gone: list[dict[str, str]] = field(default_factory=list)
+    _emptied: list[dict[str, str]] = field(default_factory=list)
     _flushed_at: float = 0.0
 
     def __post_init__(self) -> None:
@@ -58,7 +61,8 @@ class Listing:
 
     def found(self, folder: str, name: str, stamp: str) -> None:
         """See `Heard`."""
-        self._found.append({"folder": folder, "name": name, "stamp": stamp})
+        kind = self._found if size_in(stamp) else self._emptied
+        kind.append({"folder": folder, "name": name, "stamp": stamp})
 
     def gone(self, folder: str, name: str) -> None:
         """See `Heard`."""
@@ -70,47 +74,63 @@ class Listing:
 
     def _flush(self, force: bool) -> None:
         now = time.monotonic()
-        full = len(self._found) + len(self._gone) >= _FLUSH_ITEMS
+        full = len(self._found) + len(self._gone) + len(self._emptied) >= _FLUSH_ITEMS
         if not force and not full and now - self._flushed_at < _FLUSH_SECONDS:
             return
         self._flushed_at = now
         with self.ledger.write() as c:
             self.lease.hold(c)
+            self._sort_out(c)
             items.add(c, self.terms.job_id, "upsert", self._found)
             self._weigh(c)
             # Nothing acts on these before the listing has ended, and the guard has let them pass.
             items.add(c, self.terms.job_id, "delete", self._gone)
+            items.add(c, self.terms.job_id, EMPTIED, self._emptied)
             row = jobs.get(c, self.terms.job_id)
             jobs.note(c, row.id, discovered=max(row.discovered, self._walk.discovered), unchanged=self._walk.unchanged,
                       known_failed=self._walk.known_failed)  # fmt: skip
-        self._found, self._gone = [], []
+        self._found, self._gone, self._emptied = [], [], []
+
+    def _sort_out(self, c: Connection) -> None:
+        """An empty file that was empty before, or is new, takes nothing away."""
+        if self._emptied:
+            collection_id = collections.of_source(c, self.terms.scope.source_id).id
+            names = [(file["folder"], file["name"]) for file in self._emptied]
+            had = had_something(c, collection_id, self.terms.root, names)
+            self._found += [f for f in self._emptied if (f["folder"], f["name"]) not in had]
+            self._emptied = [f for f in self._emptied if (f["folder"], f["name"]) in had]
 
     def _weigh(self, c: Connection) -> None:
         """Documents that would go: a file of records is as many as it has records."""
-        if self._gone:
+        if self._gone or self._emptied:
             collection_id = collections.of_source(c, self.terms.scope.source_id).id
-            gone = [(file["folder"], file["name"]) for file in self._gone]
-            weigh(c, collection_id, self.terms.root, gone, self._deletions)
+            lost = [(file["folder"], file["name"]) for file in (*self._gone, *self._emptied)]
+            weigh(c, collection_id, self.terms.root, lost, self._deletions)
 
     def _finish(self) -> None:
         self._flush(force=True)
         with self.ledger.write() as c:
             self.lease.hold(c)
             withheld = self._withheld(c)
+            kept = 0
             if withheld:
+                kept = items.open_count(c, self.terms.job_id, EMPTIED)
                 items.drop_pending(c, self.terms.job_id, "delete")
+                items.drop_pending(c, self.terms.job_id, EMPTIED)
+            items.allow(c, self.terms.job_id, EMPTIED)
             # The total comes last: it says that the listing is complete.
             jobs.note(
                 c,
                 self.terms.job_id,
                 total=self._walk.discovered,
+                unchanged=self._walk.unchanged + kept,
                 deletes_withheld=withheld,
                 folders_unreadable=self._walk.unreadable,
             )
 
     def _withheld(self, c: Connection) -> dict[str, Any] | None:
         gone, terms = self._deletions, self.terms
-        if not items.open_count(c, terms.job_id, "delete"):
+        if not gone.documents and not items.open_count(c, terms.job_id, "delete"):
             return None
         # Until now nobody else has added to them or taken away.
         owned = documents.count_of(c, terms.scope.source_id, terms.scope.folder)

@@ -11,7 +11,7 @@ from service.core.stamp import size_in
 from service.engine.comparing import NO_SOURCE, Comparison, Scope
 from service.engine.jobs import Order
 from service.engine.settings import EngineSettings
-from service.engine.weighing import weigh
+from service.engine.weighing import had_something, weigh
 from service.ledger import collections, documents, gauges
 from service.ledger.database import AnyRow, Ledger
 from service.ledger.documents import GONE
@@ -94,10 +94,13 @@ class _Told:
         self.deletions, self.bytes = Deletions(), 0
         self._found: list[tuple[str, str]] = []
         self._gone: list[tuple[str, str]] = []
+        self._emptied: list[tuple[str, str]] = []
 
     def found(self, folder: str, name: str, stamp: str) -> None:
         self.bytes += size_in(stamp)
         self._found.append((folder, name))
+        if not size_in(stamp):
+            self._emptied.append((folder, name))
 
     def gone(self, folder: str, name: str) -> None:
         self._gone.append((folder, name))
@@ -113,10 +116,11 @@ class _Told:
         if self._collection is not None:
             with self._ledger.read() as c:
                 known = documents.of_files(c, self._collection.id, keys)
-                weigh(c, self._collection.id, self._root, self._gone, self.deletions)
+                emptied = had_something(c, self._collection.id, self._root, self._emptied)
+                weigh(c, self._collection.id, self._root, [*self._gone, *emptied], self.deletions)
         for key, (folder, name) in zip(keys, self._found, strict=True):
             is_known = key in known and known[key].state not in GONE
             self.kinds["update" if is_known else "add"].add(folder, name)
         for folder, name in self._gone:
             self.kinds["remove"].add(folder, name)
-        self._found, self._gone = [], []
+        self._found, self._gone, self._emptied = [], [], []

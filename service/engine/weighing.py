@@ -1,4 +1,4 @@
-"""How much would go with files that are gone."""
+"""How much would go with files that are gone, or have nothing in them any more."""
 
 from collections.abc import Sequence
 
@@ -18,3 +18,12 @@ def weigh(
     deletions.documents += documents.count_of_files(c, collection_id, keys)
     for key in keys:
         deletions.add(key)
+
+
+def had_something(
+    c: Connection, collection_id: str, root: str, files: Sequence[tuple[str, str]]
+) -> set[tuple[str, str]]:
+    """Those of these files, (folder, name) each, of which something is visible, or was said in records."""
+    keys = {file_key(root, folder, name): (folder, name) for folder, name in files}
+    rows = documents.of_files(c, collection_id, list(keys)).values()
+    return {keys[row.key] for row in rows if row.version_id is not None or row.state == "container"}

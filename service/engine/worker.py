@@ -10,6 +10,7 @@ from threading import Event
 from sqlalchemy import Connection
 
 from service.core.job import Fact, State
+from service.engine.faults import passing
 from service.engine.ingest import GaveUp
 from service.engine.lease import Lease, Observer, Wanted
 from service.engine.tenure import Tenure
@@ -87,7 +88,8 @@ class Worker:
         try:
             lease = self._lease_for(job)
         except OSError as error:
-            self._note_waiting(job, "not_writable", f"{error}: make data_dir writable for this user")
+            why = passing(error) or TryAgain("not_writable", f"{error}: make data_dir writable for this user")
+            self._note_waiting(job, why.reason, why.detail)
             return False
         except NotFound:  # its collection was deleted just now
             return False
@@ -140,8 +142,11 @@ class Worker:
             code = "too_many_failures" if isinstance(error, GaveUp) else "refused"
             self._give_up(job, lease, code, str(error))
         except Exception as error:
-            log.exception("job %s ended unexpectedly", job.id)
-            self._unexpected(job, lease, error)
+            if (why := passing(error)) is not None:
+                self._hold(job, lease, why.reason, why.detail)
+            else:
+                log.exception("job %s ended unexpectedly", job.id)
+                self._unexpected(job, lease, error)
         return True
 
     def _hold(self, job: AnyRow, lease: Lease, code: str, message: str) -> None:

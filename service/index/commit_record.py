@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -76,7 +76,10 @@ def write_record(root: Path, record: CommitRecord) -> StoredFile:
 
 def encode(record: CommitRecord) -> bytes:
     """Canonical JSON that carries its own hash."""
-    return seal({**asdict(record), "format": FORMAT})
+    # Not `asdict` of the whole: it copies every list, of which a rollback has long ones.
+    values = {field.name: getattr(record, field.name) for field in fields(record)}
+    parent = asdict(record.parent) if record.parent else None
+    return seal({**values, "parent": parent, "format": FORMAT})
 
 
 def decode(data: bytes) -> CommitRecord:

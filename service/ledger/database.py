@@ -15,6 +15,7 @@ from service.errors import Refused, TryAgain
 from service.failpoints import reach
 from service.ledger.reserve import Reserve
 from service.ledger.schema import store
+from service.ledger.soundness import was_left_open
 from service.ledger.translate import translated
 
 T = TypeVar("T")
@@ -38,6 +39,7 @@ class Ledger:
         file = engine.url.database if engine.dialect.name == "sqlite" else None
         self._file = Path(file) if file else None
         self._opened: tuple[int, int] | None = None  # device and inode
+        self.left_open = self._file is not None and was_left_open(self._file)
         self._reserve = None if self._file is None else Reserve(self._file.parent)
 
     @classmethod
@@ -54,7 +56,7 @@ class Ledger:
     def read(self) -> Iterator[Connection]:
         """A transaction that sees one state of the ledger and writes nothing."""
         self._require_same_file()
-        with translated(), self._engine.connect() as connection:
+        with translated(self._file), self._engine.connect() as connection:
             yield connection
 
     @contextmanager
@@ -65,7 +67,7 @@ class Ledger:
         """
         self._require_same_file()
         writing = self._engine.execution_options(writes=True)
-        with translated(), writing.begin() as connection:
+        with translated(self._file), writing.begin() as connection:
             yield connection
             reach("transaction.before")
         reach("transaction.after")

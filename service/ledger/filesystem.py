@@ -32,6 +32,14 @@ UNSAFE = frozenset(
             "fuse.gcsfuse",
             "fuse.davfs2",
         ),
+        *(
+            "smb2",
+            "virtiofs",
+            "vboxsf",
+            "prl_fs",
+            "fuse.grpcfuse",
+            "fuse.vmhgfs-fuse",
+        ),  # a virtual machine's host
         *("fuse.juicefs", "fuse.mount_s3", "fuse.goofys", "fuse.curlftpfs", "fuse.lizardfs", "fuse.moosefs"),
     }
 )

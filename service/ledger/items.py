@@ -25,6 +25,11 @@ def add(c: Connection, job_id: str, op: str, rows: Iterable[Mapping[str, str]]) 
     return len(values)
 
 
+def allow(c: Connection, job_id: str, op: str) -> None:
+    """The guard has let these pass: they are read as any other."""
+    c.execute(update(items).where(_open_of(job_id, op)).values(op="upsert"))
+
+
 def drop_pending(c: Connection, job_id: str, op: str | None = None) -> None:
     """Forget what an unfinished listing has found, all or of one kind; what is settled stays."""
     c.execute(delete(items).where(_open_of(job_id, op)))

@@ -21,7 +21,9 @@ class Reserve:
         """Take the room if it is not taken and the disk can spare it; whether it is taken now."""
         try:
             if self._path.exists():
-                return True
+                if self._path.stat().st_size >= RESERVE_BYTES:
+                    return True
+                self._path.unlink()  # a power cut has left the name without its place
             if shutil.disk_usage(self._path.parent).free < RESERVE_BYTES + MARGIN_BYTES:
                 return False
             self._take()

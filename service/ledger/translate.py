@@ -2,10 +2,12 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 from sqlalchemy.exc import DatabaseError, OperationalError
 
 from service.errors import Refused, TryAgain
+from service.ledger.damage import is_damaged
 
 _BUSY = ("SQLITE_BUSY", "SQLITE_LOCKED")
 # The index of the log cannot grow: SQLite calls that an I/O error, but the disk is full.
@@ -16,12 +18,19 @@ _DAMAGED = ("SQLITE_CORRUPT", "SQLITE_NOTADB")
 
 
 @contextmanager
-def translated() -> Iterator[None]:
-    """Raises TryAgain for what a later call may not meet, and Refused for a ledger that is damaged."""
+def translated(file: Path | None = None) -> Iterator[None]:
+    """Raises TryAgain for what a later call may not meet, and Refused for a ledger that is damaged.
+
+    `file`: the embedded ledger, which is looked at again before it is called damaged.
+    """
     try:
         yield
     except DatabaseError as error:
         name = str(getattr(error.orig, "sqlite_errorname", "") or "")
+        if name.startswith(_DAMAGED) and file is not None and not is_damaged(file):
+            raise TryAgain(
+                "ledger_unavailable", f"{error.orig}, or so it seemed: see to that disk"
+            ) from error
         _raise(name, str(error.orig), error)
         raise
 

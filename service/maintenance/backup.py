@@ -14,7 +14,7 @@ from service.errors import Corrupt, Refused
 from service.failpoints import reach
 from service.index import copies
 from service.index.collection_file import NAME as COLLECTION
-from service.index.files import make_folder, sync_folder
+from service.index.files import make_data_folder, make_folder, sync_folder
 from service.ledger import backup as ledger_copy
 from service.ledger.backup import Wanted
 from service.ledger.database import Ledger, store_identity, utc_now
@@ -41,7 +41,7 @@ def back_up(ledger: Ledger, data_dir: Path, into: Path) -> Made:
     """
     if into.resolve().is_relative_to(data_dir.resolve() / "collections"):
         raise Refused(f"{into} is inside the data that is to be backed up: choose another folder.")
-    into.mkdir(parents=True, exist_ok=True)
+    make_data_folder(into)
     target = into / datetime.now(UTC).strftime("%Y-%m-%dT%H-%M-%S-%fZ")
     earlier = _newest(into)
     make_folder(target)

@@ -40,7 +40,9 @@ class Backup:
 def write(root: Path, backup: Backup) -> None:
     """Make a backup count."""
     values: dict[str, Any] = {**asdict(backup), "format": FORMAT}
-    write_new(root, NAME, seal(values))
+    # Renamed into place: half a list would be a damaged backup, and no list is none.
+    write_new(root, f"{NAME}.new", seal(values))
+    (root / f"{NAME}.new").rename(root / NAME)
     sync_folder(root)
 
 

@@ -33,6 +33,7 @@ class Made:
 
     scratch: ScratchId
     inputs: tuple[int, ...]  # segment ids, in the order of their rows
+    read: tuple[str, ...]  # the hashes of the chunk files that were read
     rows: int
     faiss: StoredFile
     chunks: StoredFile
@@ -47,6 +48,7 @@ class Made:
         return cls(
             ScratchId(options["scratch"]),
             tuple(options["inputs"]),
+            tuple(options["read"]),
             options["made"]["rows"],
             **files,
             codes=stored(codes) if codes else None,
@@ -62,6 +64,8 @@ def run(work: Work) -> Result:
     made, state = Made.of(work.options), work.holding.state
     try:
         inputs = _current(state, made.inputs)
+        if tuple(segment.chunks.sha256 for segment in inputs) != made.read:
+            raise _Outdated("an input has been rewritten")
         alive = _alive_now(state, made, inputs)
         generation = _take_in(work, made, inputs, alive)
     except _Outdated as error:

@@ -102,7 +102,9 @@ class Merger:
             scratch.clear(folder)
             self._say(collection, made)
             return None
-        options = {"scratch": name, "inputs": [segment.segment_id for segment in run], "made": dict(made)}
+        read = [segment.chunks.sha256 for segment in run]
+        inputs = [segment.segment_id for segment in run]
+        options = {"scratch": name, "inputs": inputs, "read": read, "made": dict(made)}
         with self.ledger.write() as c:
             return tasks.create(c, collection, Kind.COMPACT, options)
 

@@ -3,7 +3,6 @@
 import sqlite3
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -39,23 +38,23 @@ def run(work: Work) -> Result:
     """Withdraw it, rewrite what holds it segment by segment, then let the ledger forget it.
 
     Begun anew after a crash anywhere it finds what is left: a redacted file is not found again. Raises TryAgain while
-    a large merge reads the files, whose result would bring the text back.
+    a large merge is being made, which may have begun with the old files.
     """
     holding, key = work.holding, work.options["key"]
     state, keys = holding.state, ranges(key)
     vectors = former_vectors(holding, document_ids(holding, key))
     withdraw.run(work)
-    with _no_merger(work):
-        _empty_the_bin(work)
-        rewritten = 0
-        for row in _holding_it(work, keys):
-            work.check()
-            _rewrite(work, row, keys)
-            rewritten += 1
-        removed = _clear_quarantine(state.folder, keys)
-        forget(work, key)
-        publish_for_certain(work)
-        verified = not any(_holding_it(work, keys)) and is_out(state.folder, key, state.generation, vectors)
+    _empty_the_bin(work)
+    rewritten = 0
+    for row in _holding_it(work, keys):
+        work.check()
+        _rewrite(work, row, keys)
+        rewritten += 1
+    removed = _clear_quarantine(state.folder, keys)
+    forget(work, key)
+    publish_for_certain(work)
+    _throw_merges_away(work)
+    verified = not any(_holding_it(work, keys)) and is_out(state.folder, key, state.generation, vectors)
     told = {"segments_rewritten": rewritten, "quarantined_removed": removed}
     return {"verified": verified, "generation": state.generation, "searched": len(vectors), **told}
 
@@ -65,18 +64,19 @@ def ranges(key: str) -> list[KeyRange]:
     return [(key, f"{key}\0"), *([range_of_records(key)] if is_file(key) else [])]
 
 
-@contextmanager
-def _no_merger(work: Work) -> Iterator[None]:
+def _throw_merges_away(work: Work) -> None:
+    """What was made of the old files; they would be refused when they are taken in, but have the text until then."""
     state, ledger = work.holding.state, work.holding.ledger
     with scratch.only_merger(state.folder) as alone:
         if not alone:
-            raise TryAgain("merging", "a large merge is being made of files that are to be rewritten")
+            raise TryAgain(
+                "merging", "a large merge is being made, perhaps of files that have been rewritten"
+            )
         with ledger.write() as c:
             work.holding.lease.hold(c)
             while (made := tasks.ordered(c, state.id, Kind.COMPACT)) is not None:
                 tasks.fail(c, made.id, "purged", "it was made before a document was purged")
         scratch.clear(state.folder)
-        yield
 
 
 def _empty_the_bin(work: Work) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 from service.errors import Corrupt, Refused
 from service.failpoints import reach
 from service.index import copies
-from service.index.files import sync_folder, write_new
+from service.index.files import make_data_folder, sync_folder, write_new
 from service.ledger import backup as ledger_copy
 from service.maintenance import backup_file
 from service.maintenance.backup_file import LEDGER, Backup, Kept
@@ -33,7 +33,7 @@ def put_back(source: Path, data_dir: Path) -> Restored:
     """
     backup = backup_file.read(source)
     _refuse_what_is_there(data_dir)
-    data_dir.mkdir(parents=True, exist_ok=True)
+    make_data_folder(data_dir)
     if not (data_dir / MARKER).exists():
         write_new(data_dir, MARKER, json.dumps({"from": str(source)}).encode())
         sync_folder(data_dir)
@@ -72,6 +72,7 @@ def _forget_others(data_dir: Path, backup: Backup) -> None:
 def _bring(source: Path, data_dir: Path, file: Kept, name: str) -> None:
     target = data_dir / name
     if copies.has(target, file.sha256):
+        copies.sync(target)  # an earlier attempt may have been killed before that
         return
     copies.make_folders(data_dir, Path(name).parent)
     # The bytes, not a second name: what befalls the restored file must not befall the backup.

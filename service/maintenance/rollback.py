@@ -165,17 +165,22 @@ def _commit(work: Work, written: Written, plan: Plan) -> Result:
 
 def restore(c: Connection, collection_id: str, sources: Mapping[int, list[int]], at: str) -> None:
     """Give documents the values that records of these generations, one after the other, gave them. One at a time."""
-    pairs = iter(sources.items())
-    while some := list(islice(pairs, _DOCUMENTS_AT_ONCE)):
-        rows = [{**(UNKNOWN if found else ABSENT), "the_doc": doc_id} for doc_id, found in some]
-        _save(c, collection_id, rows, at)
     wanted: dict[int, set[int]] = {}
     for doc_id, generations in sources.items():
         for generation in generations:
             wanted.setdefault(generation, set()).add(doc_id)
+    begun: set[int] = set()
     for generation in sorted(wanted):
-        said = history.values_of(history.record_of(c, collection_id, generation))
-        rows = [{**values, "the_doc": doc_id} for doc_id, values in said if doc_id in wanted[generation]]
+        said: dict[int, dict[str, Any]] = {}  # a commit may say several things of a document
+        for doc_id, values in history.values_of(history.record_of(c, collection_id, generation)):
+            if doc_id in wanted[generation]:
+                before = said.get(doc_id) or ({} if doc_id in begun else UNKNOWN)
+                said[doc_id] = {**before, **values, "the_doc": doc_id}
+        begun |= said.keys()
+        _save(c, collection_id, list(said.values()), at)
+    others = (doc_id for doc_id in sources if doc_id not in begun)
+    while some := list(islice(others, _DOCUMENTS_AT_ONCE)):
+        rows = [{**(UNKNOWN if sources[doc_id] else ABSENT), "the_doc": doc_id} for doc_id in some]
         _save(c, collection_id, rows, at)
 
 

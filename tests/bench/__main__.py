@@ -14,6 +14,7 @@ _NAMES = (
     "memory",
     "polling",
     "million",
+    "approximate",
 )
 
 

@@ -176,7 +176,9 @@ def test_the_lease_lives_through_an_error_of_the_disk(
     def fail_once(c: Any, job_id: str) -> Any:
         if threading.current_thread().name == "lease" and not failed.is_set():
             failed.set()
-            raise OperationalError("SELECT", {}, Exception("disk I/O error"))
+            said = sqlite3.OperationalError("disk I/O error")
+            said.sqlite_errorname = "SQLITE_IOERR_READ"
+            raise OperationalError("SELECT", {}, said)
         return get(c, job_id)
 
     monkeypatch.setattr(lease.jobs, "get", fail_once)

@@ -175,7 +175,7 @@ def test_a_backup_that_was_not_finished_is_none(filled: World, tmp_path: Path) -
     deaths = until_it_is_done(lambda: made(filled, into))
     assert deaths > 5
     folders = sorted(path for path in into.iterdir())
-    assert len(folders) == deaths + 1
+    assert len(folders) in (deaths, deaths + 1), "the first death may come before there is a folder"
     whole = [path for path, _ in listing(into)]
     assert whole, "the last one is whole"
     for path in folders:

@@ -12,6 +12,7 @@ from sqlalchemy import func, select
 
 from service.core.job import Verb
 from service.core.upkeep import Kind
+from service.engine import recover as recovering
 from service.engine.holding import Holding
 from service.engine.lease import Lease, Observer, Wanted
 from service.engine.publish import publish
@@ -20,7 +21,7 @@ from service.engine.sweep import sweep
 from service.errors import Conflict, IllegalMove, LeaseLost, NotFound, Refused, TryAgain
 from service.index import manifest
 from service.index.demolish import remove_folder
-from service.ledger import collections, dropping, tasks
+from service.ledger import collections, dropping, segments, tasks
 from service.ledger.database import store_identity
 from service.ledger.schema import metadata
 from service.maintenance import departures
@@ -233,6 +234,25 @@ def test_who_was_frozen_while_it_published_replaces_nothing(
     with pytest.raises(TryAgain, match="made anew"):
         manifest.publish(filled.files, replace(old, generation=1000))
     assert (filled.files / "manifest.json").read_bytes() == published[0]
+
+
+def test_who_was_frozen_while_it_cleaned_up_leaves_its_successors_files_alone(
+    filled: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    frozen = holding_of(filled)
+    with filled.ledger.read() as c:
+        known = segments.known_files(c, frozen.state.id)
+        names = segments.names_of_checkpoints(c, frozen.state.id)
+    filled.jobs.create(filled.order())
+    filled.write("new.txt", "what the successor brings in")
+    assert filled.worker(dead_seconds=0.0).take_one()
+    files = sorted(filled.files.rglob("*"))
+    monkeypatch.setattr(segments, "known_files", lambda *_: known)
+    monkeypatch.setattr(segments, "names_of_checkpoints", lambda *_: names)
+    recovering._remove_orphans(frozen.ledger, frozen.lease, frozen.state)
+    monkeypatch.undo()
+    assert sorted(filled.files.rglob("*")) == files
+    assert filled.contents() == filled.expected()
 
 
 def drop_in_another_process(world: World) -> None:

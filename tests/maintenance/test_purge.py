@@ -1,5 +1,6 @@
 """After a purge no byte of the data says what the document said, and no rollback brings it back."""
 
+import hashlib
 import json
 import sqlite3
 import zlib
@@ -89,6 +90,17 @@ def test_no_byte_says_it_any_more(filled: World) -> None:
     assert list((filled.files / "quarantine").iterdir()) == []
 
 
+def test_not_even_a_free_page_has_the_compressed_text(world: World) -> None:
+    text = "\n\n".join(hashlib.sha512(f"{SECRET} {n}".encode()).hexdigest() * 2 for n in range(12))
+    world.write("large.txt", text)
+    world.write("other.txt", "another document\n\nwith a second part")
+    world.run()
+    inside = zlib.compress(text.encode(), 1)[100:500]
+    assert any(inside in path.read_bytes() for path in (world.files / "segments").iterdir())
+    assert purged(world, "library/large.txt")["result"]["verified"]
+    assert not any(inside in path.read_bytes() for path in (world.files / "segments").iterdir())
+
+
 @pytest.mark.parametrize("revive", [False, True])
 def test_no_rollback_brings_it_back(filled: World, revive: bool) -> None:
     before = generation(filled)
@@ -176,3 +188,21 @@ def test_it_is_out_at_once_beside_a_job_and_purged_after_it() -> None:
 
     assert Kind.WITHDRAW in BESIDE_A_JOB
     assert Kind.PURGE not in BESIDE_A_JOB
+
+
+def test_a_merge_of_files_that_were_rewritten_meanwhile_is_not_taken_in(
+    filled: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As one that was ordered by a process of its own between the purge's look and the end of the task."""
+    with filled.ledger.read() as c:
+        row = collections.by_name(c, "docs")
+    made = filled.merger.merge_one(row, Event())
+    assert made is not None
+    duties, filled.duties = filled.duties, {Kind.PURGE: filled.duties[Kind.PURGE]}
+    with monkeypatch.context() as patched:
+        patched.setattr(purge, "_throw_merges_away", lambda work: None)
+        purged(filled, "library/log.jsonl#1")
+    filled.duties = duties
+    done = filled.tend(filled.orders.get(made.id))
+    assert done["result"] == {"taken": False, "why": "an input has been rewritten"}
+    assert who_says_it(filled, f"record 1: {SECRET}") == []

@@ -4,19 +4,22 @@ import json
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
 from service.core.job import Verb
+from service.core.upkeep import Kind
 from service.engine import collections as cases
 from service.engine import documents, lease
 from service.engine.search import Query, Search
 from service.errors import Conflict, EmbedderDied, SpaceMismatch, TryAgain
 from service.index.chunkfile import ChunkFile
-from service.ledger import collections, spaces
+from service.ledger import collections, segments, spaces
 from service.maintenance.departures import withdraw
+from service.maintenance.generations import Generations
 from service.maintenance.reindex_order import Reindexing
 from service.ports import FileTask, Float32Vector, Piece
 from service.reader import Collection
@@ -419,6 +422,56 @@ def test_the_space_of_every_generation_is_known_and_the_last_of_the_old_one_is_p
         assert spaces.at(c, collection_id, last + 1).space["model"] == "fake@1"
     pinned = {p["generation"] for p in cases.checkpoints(filled.ledger, "docs")["checkpoints"] if p["pinned"]}
     assert pinned == {last}
+
+
+def test_what_moved_can_be_merged_changed_and_moved_again(world: World) -> None:
+    world.configure(segment_rows=4)
+    world.write("large.txt", "\n\n".join(f"paragraph {n} of a large one" for n in range(30)))
+    fill(world)
+    other_model(world)
+    see_through(world, order(world))
+    world.configure(max_live_segments=3)
+    fill(world, 8, 4)
+    check_in_its_space(world)
+    for n in range(8):
+        world.write(f"{n:02}.txt", f"document {n} says something else", mtime=1_700_000_000)
+    world.write("large.txt", "not so large any more", mtime=1_700_000_000)
+    world.run()
+    check_in_its_space(world)
+    other_model(world, prefix="third: ")
+    assert see_through(world, order(world))["state"] == "succeeded"
+    check_in_its_space(world)
+
+
+def test_the_old_space_stays_until_it_is_unpinned_and_then_goes(filled: World) -> None:
+    last, old = filled.verify()["generation"], set((filled.files / "segments").glob("*.faiss"))
+    other_model(filled)
+    see_through(filled, order(filled))
+    fill(filled, 8, 1)
+    filled.configure(retain_jobs=0, retain_days=0, retain_checkpoints=1, gc_grace_seconds=0.0)
+
+    def kept() -> set[Path]:
+        for _ in range(2):  # one sees what is unneeded, the next removes it
+            filled.tend(filled.orders.place("docs", Kind.COLLECT))
+        return old & set((filled.files / "segments").glob("*.faiss"))
+
+    assert kept() == old
+    Generations(filled.ledger).pin("docs", last, False)
+    assert kept() == set()
+    check_in_its_space(filled)
+
+
+def test_a_merge_covers_the_batches_of_all_its_inputs(filled: World) -> None:
+    """After a reindex a segment may reach beyond the one that follows it."""
+    with filled.ledger.write() as c:
+        collection_id = collections.by_name(c, "docs").id
+        first, *_ = segments.live(c, collection_id)
+        segments.change(c, collection_id, first.segment_id, last_batch=99)
+    filled.configure(max_live_segments=3)
+    fill(filled, 8, 1)
+    with filled.ledger.read() as c:
+        merged, *_ = segments.live(c, collection_id)
+    assert (merged.segment_id > first.segment_id, merged.first_batch, merged.last_batch) == (True, 1, 99)
 
 
 def test_an_empty_collection_moves_too(world: World) -> None:

@@ -1,7 +1,7 @@
 """What is taken out is out, provably, and stays out whatever the source has, until it is asked for again."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from pathlib import Path
 from typing import Any
@@ -14,10 +14,12 @@ from service.core.upkeep import Kind
 from service.errors import Conflict, NotFound
 from service.ledger import collections, documents
 from service.maintenance import departures, proof
-from service.ports import Float32Vector
+from service.ports import Float32Vector, Folder
 from service.reader import Collection
 from service.selftest.fake_embedder import FakeEmbedder
+from service.sources.library import Library
 from tests.engine.world import World
+from tests.running import wait_for
 
 CHANGED = 1_700_000_000
 
@@ -226,11 +228,38 @@ def test_an_unfinished_version_goes_too(world: World) -> None:
     done = withdraw(world, "library/a.txt")
     assert done["result"]["verified"]
     assert done["result"]["searched"] > 0
+    assert [item["reason"] for item in world.jobs.items(job["id"], "skipped")["items"]] == ["withdrawn"]
     assert world.resume(job["id"])["state"] == "succeeded"
     assert world.contents() == set()
     with world.ledger.read() as c:
         assert not documents.unfinished_versions(c, collections.by_name(c, "docs").id)
     assert world.verify()["valid"]
+
+
+def test_while_a_listing_has_found_it_and_not_said_so_yet(world: World) -> None:
+    """The item comes into the ledger after the withdrawal: whoever claims it sees that it is not wanted."""
+    for name in ("first.txt", "a/1.txt", "b/2.txt"):
+        world.write(name, f"a document, {name}")
+    world.run()
+    world.write("a/1.txt", "a document that says something else", mtime=CHANGED)
+
+    class Ordered:
+        def __init__(self) -> None:
+            self.library, self.task = Library(world.library), ""
+            self.locate = self.library.locate
+
+        def scan(self, folder: str, pulse: Callable[[], None]) -> Iterator[Folder]:
+            if folder == "b" and not self.task:
+                self.task = departures.withdraw(world.orders, "docs", {"key": "library/a/1.txt"})["id"]
+                wait_for(lambda: pulse() or world.orders.get(self.task)["state"] == "done")
+            return self.library.scan(folder, pulse)
+
+    source = Ordered()
+    world.open_source = lambda _: source
+    job = world.run()
+    assert (job["state"], job["progress"]["settled"]) == ("succeeded", 3)
+    assert [item["reason"] for item in world.jobs.items(job["id"], "skipped")["items"]] == ["withdrawn"]
+    assert world.contents() == without(world, "library/a/1.txt")
 
 
 def test_what_a_reader_still_finds_is_not_called_verified(

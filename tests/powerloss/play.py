@@ -10,9 +10,10 @@ from pathlib import Path
 from typing import Any
 
 from service import failpoints
-from service.reader import Collection
+from service.index.manifest import read_manifest
 from tests.engine.world import World
-from tests.powerloss.scenes import SCENES, Step
+from tests.powerloss.scene import Step
+from tests.powerloss.scenes import SCENES
 
 _TOLD = "told"
 
@@ -32,8 +33,8 @@ class Teller:
     def begin(self, folder: Path) -> None:
         """From here on power may fail; readers see this generation."""
         os.write(self._descriptor, b"begin\n")
-        docs = folder / "data/collections/docs"
-        self.tell(start=Collection.open(docs).snapshot().generation if docs.is_dir() else 0)
+        published = read_manifest(folder / "data/collections/docs")
+        self.tell(start=published.generation if published else 0)
 
     def label_syncs(self) -> None:
         """Say of each sync by Python code who asks for it."""

@@ -1,6 +1,7 @@
 """Scenes recorded by strace, and how the disk stands at every moment of them."""
 
 import json
+import re
 import shutil
 import subprocess
 import sys
@@ -12,6 +13,9 @@ from typing import Any
 from tests.powerloss.disk import Disk
 from tests.powerloss.trace import CALLS, Event, read
 
+_TIME = re.compile(r"\d{4}-\d\d-\d\dT[-\d]+Z|(?<=^\.backup-)\w+")
+PLACES = ("data", "backups")  # below a scene's folder: what may suffer
+
 
 @dataclass
 class Promises:
@@ -19,6 +23,7 @@ class Promises:
 
     commits: int = 0  # of this scene
     published: int = 0  # of these, those that readers could see
+    committing: bool = False
     told: dict[str, Any] = field(default_factory=dict)
     moments: int = 0  # how often something was told
 
@@ -26,8 +31,12 @@ class Promises:
         """One line of a recorded process: a fail point that was passed, or JSON."""
         if line.startswith("{"):
             self.told |= json.loads(line)
-        elif line == "ledger.after":
+        elif line in ("reserve.before", "commit.synced"):
+            self.committing = line == "commit.synced"
+            return
+        elif line == "ledger.after" and self.committing:
             self.commits += 1
+            self.committing = False
         elif line == "publish.after":
             self.published = self.commits
         else:
@@ -60,9 +69,10 @@ class Recording:
     def kind_of(self, event: Event) -> str:
         """What was synced for whom, with numbers taken out."""
         path = Path(event.path)
-        folder = path == self.root or not path.suffix
-        name = f"{path.name if path != self.root else '.'}/" if folder else path.name
-        if path.parent.name in ("segments", "commits", "scratch"):
+        name = "." if path == self.root else _TIME.sub("*", path.name)
+        if name == "." or not path.suffix or name == "*":
+            name += "/"
+        elif path.parent.name in ("segments", "commits", "scratch"):
             name = f"{path.parent.name}/*{path.suffix}"
         return f"{name} in {event.site}"
 
@@ -92,12 +102,12 @@ def why_not() -> str:
 
 
 def _scene(name: str, root: Path, events: Sequence[Event]) -> Recording:
-    ours = (str(root / "data"), str(root / "told"))
+    ours = tuple(str(root / place) for place in (*PLACES, "told"))
     mine = [e for e in events if e.path == str(root) or _is_at(e.path, ours)]
     mine = [
         event
         for event in mine
-        if event.kind not in ("mkdir", "create") or event.path not in (str(root), ours[1])
+        if event.kind not in ("mkdir", "create") or event.path not in (str(root), ours[-1])
     ]
     start = next(at for at, event in enumerate(mine) if event.site == "begin")
     return Recording(name, root, mine[:start], mine[start + 1 :])

@@ -18,6 +18,7 @@ _RESUMED = re.compile(r"(\d+) +<\.\.\. (\w+) resumed>(.*)")
 _FD = re.compile(r"(?:\d+|AT_FDCWD)<([^>]*)>(\(deleted\))?")
 _BY_NAME = {"open", "openat", "creat", "truncate", "rename", "renameat", "renameat2", "link", "linkat"}
 _BY_NAME |= {"symlink", "symlinkat", "unlink", "unlinkat", "mkdir", "mkdirat", "rmdir"}
+HOLLOW = ("-shm", ".reserve")  # files that hold nothing that could be lost: the model knows nothing of them
 _HARMLESS = {"symlink", "symlinkat"}  # of what is recorded only so that nothing escapes
 
 
@@ -77,7 +78,7 @@ class _Reader:
 
     def _take(self, call: _Call) -> None:
         paths, rest, deleted = _paths(call)
-        if deleted or not paths or not paths[0].startswith(self._root) or paths[0].endswith("-shm"):
+        if deleted or not paths or not paths[0].startswith(self._root) or paths[0].endswith(HOLLOW):
             return
         path = paths[0]
         match call.name:
