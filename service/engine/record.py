@@ -108,8 +108,8 @@ def _segments(c: Connection, state: CollectionState, written: Written) -> None:
             chunks=as_json(segment.chunks),
             codes=as_json(segment.codes),
             verified_at=None
-            if written.kind == "merge"
-            else utc_now(),  # its inputs stay until it is read back
+            if written.kind in ("merge", "repair")
+            else utc_now(),  # what it was copied from stays until it is read back
         )
         live = as_json(segment.live)
         segments.open_span(c, state.id, segment.segment_id, written.generation, live, segment.live_rows)
