@@ -80,6 +80,8 @@ def open_ledger(settings: Settings, create: bool = True) -> Ledger:
         raise Refused(
             f"A restore into {settings.data_dir} has not come to its end: run the same command again."
         )
+    if settings.ledger.url == "sqlite":
+        _refuse_a_lost_ledger(settings.data_dir)
     if create:
         _make_data_dir(settings.data_dir)
     elif settings.ledger.url == "sqlite" and not (settings.data_dir / "tidestone.db").exists():
@@ -273,6 +275,15 @@ def _default_model(settings: Settings) -> tuple[Path, str]:
         f"There is no model in {settings.folder / 'models'} or {BAKED_IN}: `tidestone model build` makes it, "
         f"or name a GGUF file as embedding.model_path, or {ELSEWHERE}"
     )
+
+
+def _refuse_a_lost_ledger(folder: Path) -> None:
+    """A new one would know nothing of what is there."""
+    if not (folder / "tidestone.db").exists() and any((folder / "collections").glob("*/commits/*.json")):
+        raise Refused(
+            f"{folder} has collections and no ledger: `tidestone repair --rebuild` makes it anew from their commit "
+            "records, or put the ledger back from a backup."
+        )
 
 
 def _make_data_dir(folder: Path) -> None:

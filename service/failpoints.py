@@ -21,6 +21,7 @@ OF_COMMITS = (
     "publish.before",
     "publish.after",
 )
+OF_REBUILDS = ("rebuild.written", "rebuild.aside", "rebuild.placed")
 # A new point is one more line here, and a phase of the self-test (service/selftest/phases.py) that passes it.
 POINTS = (
     *OF_COMMITS,
@@ -61,6 +62,7 @@ POINTS = (
     "collect.forgotten",
     "collect.noting",
     "collect.noted",
+    *OF_REBUILDS,
 )
 
 _SIGNALS = {"kill": signal.SIGKILL, "stop": signal.SIGSTOP}

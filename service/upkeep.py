@@ -1,10 +1,11 @@
 """The commands of maintenance; each is one order, done here and now where nobody else holds the collection."""
 
-from typing import Annotated
+from typing import Annotated, NoReturn
 
 import typer
 
-from service.console import show
+from service.console import show, show_facts
+from service.errors import BadRequest
 from service.options import Collection, JsonFlag, Limit
 from service.session import load_settings, open_jobs, working_settings
 
@@ -18,17 +19,44 @@ def register(app: typer.Typer) -> None:
 def repair(
     collection: Collection = "default",
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would be done.")] = False,
+    rebuild: Annotated[
+        bool, typer.Option("--rebuild", help="Make a lost or damaged ledger anew, of all collections.")
+    ] = False,
+    adopt: Annotated[
+        bool, typer.Option("--adopt", help="With --rebuild: also folders that other ledgers have made.")
+    ] = False,
     json: JsonFlag = False,
 ) -> None:
     """Hash every file, and mend what is damaged; only documents that nothing else holds are done again."""
     from service.core.upkeep import Kind
     from service.tending import show_task, tend
 
+    if rebuild:
+        _rebuild(adopt, json)
+    if adopt:
+        raise BadRequest("--adopt goes with --rebuild.")
     with tend(load_settings()) as tended:
         order = tended.orders.place(collection, Kind.REPAIR, {"dry_run": dry_run})
         done = tended.see_through(order)
     show(done, show_task, json)
     raise typer.Exit(tended.exit_code(done))
+
+
+def _rebuild(adopt: bool, json: bool) -> NoReturn:
+    """Then every collection climbs the start-up ladder, which publishes what is missing."""
+    from service.core.upkeep import Kind
+    from service.maintenance.rebuild import rebuild
+    from service.tending import tend
+
+    settings = load_settings()
+    told = rebuild(settings.data_dir, adopt)
+    with tend(settings) as tended:
+        orders = [tended.orders.place(name, Kind.REPAIR) for name in told["collections"]]
+        done = [tended.see_through(order) for order in orders]
+    for task in done:
+        told["collections"][task["collection"]] |= {"repair": task["state"], "error": task["error"]}
+    show(told, show_facts, json)
+    raise typer.Exit(max((tended.exit_code(task) for task in done), default=0))
 
 
 def compact(collection: Collection = "default", json: JsonFlag = False) -> None:

@@ -350,3 +350,16 @@ def test_a_backup_is_made_listed_and_restored_into_another_folder(
     assert (code, "move the folder away" in err) == (1, True)
     monkeypatch.setenv("TIDESTONE_SERVICE__DATA_DIR", str(again))
     assert here.ask("verify")["valid"]
+
+
+def test_a_lost_ledger_is_said_to_be_lost_and_made_anew(place: Place) -> None:
+    place.write(3)
+    assert place.run("ingest", "library").returncode == 0
+    for path in place.data.glob("tidestone.db*"):
+        path.unlink()
+    refused = place.run("ingest", "library")
+    assert (refused.returncode, "tidestone repair --rebuild" in refused.stderr) == (1, True)
+    assert place.run("repair", "--rebuild").returncode == 0
+    assert place.run("verify").returncode == 0
+    again = place.run("ingest", "library", "--json")
+    assert (again.returncode, json.loads(again.stdout)["job"]["progress"]["done"]) == (0, 0)

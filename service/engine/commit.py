@@ -20,6 +20,7 @@ from service.failpoints import reach
 from service.index.commit_record import CommitRecord, encode, write_record
 from service.index.files import sync_folder
 from service.index.live import write_live
+from service.index.manifest import describe
 from service.index.records import Mask, SegmentId, live_name
 from service.index.segment import write_segment
 from service.ledger import collections, documents, segments
@@ -145,6 +146,7 @@ def write_commit_record(
     state: CollectionState, token: int, written: Written, owner: Owner, said: Mapping[str, Any]
 ) -> None:
     """Write the record of a commit whose files are all there; `said`: what it says of documents."""
+    begins = {} if state.parent else {"space": describe(state.space)}  # the first one says it for all
     commit_record = CommitRecord(
         collection_id=state.id,
         store_id=state.store_id,
@@ -156,7 +158,7 @@ def write_commit_record(
         at=written.at,
         job=owner.job_id or None,
         source={"id": owner.source_id} if owner.source_id else None,
-        **{"versions_added": [], "versions_retired": [], "documents": [], **said},
+        **{"versions_added": [], "versions_retired": [], "documents": [], **begins, **said},
         **written.as_record(),
     )
     written.record = write_record(state.folder, commit_record)

@@ -183,6 +183,7 @@ class Switch:
         names = ("title", "described_sha256", "stamp", "file_sha256", "content_sha256", "recipe")
         said = {"version": row.recut_id, "doc_id": document.doc_id, **_place(document)}
         said |= {name: getattr(document, name) for name in names}
+        said |= {"first_batch": version.first_batch, "last_batch": version.last_batch}
         return {**said, "chunks": row.chunks, "prefix_sha256": self._prefix(row.recut_id), "finished": True}
 
     def _prefix(self, recut_id: int) -> str:

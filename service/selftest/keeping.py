@@ -1,12 +1,15 @@
-"""Backups in the self-test: the end of such a phase is what the restored folder holds."""
+"""Backups and lost ledgers in the self-test: the end of such a phase is what the restored folder holds."""
 
+import shutil
 from dataclasses import replace
 
 from service.core.upkeep import Kind
+from service.ledger.damage import is_damaged
 from service.ledger.database import Ledger, sqlite_url
 from service.maintenance.backup import back_up, listing
 from service.maintenance.backup_file import LEDGER
 from service.maintenance.put_back import MARKER, put_back
+from service.maintenance.rebuild import rebuild
 from service.selftest.deeds import settle
 from service.selftest.world import World
 
@@ -31,9 +34,35 @@ def bring_back(world: World) -> bool:
     return True
 
 
+def lose_the_ledger(world: World) -> None:
+    """The collections are in a folder of their own, whose ledger is damaged."""
+    restored = world.folder / _RESTORED
+    shutil.copytree(world.settings.data_dir / "collections", restored / "collections")
+    (restored / LEDGER).write_bytes(b"no ledger any more" * 1_000)
+
+
+def rebuild_once(world: World) -> bool:
+    """Make that ledger anew, unless that is done."""
+    restored = world.folder / _RESTORED
+    if (restored / LEDGER).exists() and not is_damaged(restored / LEDGER):
+        return False
+    rebuild(restored)
+    return True
+
+
+def move_into_rebuilt(world: World) -> None:
+    """From now on the world is the one with the new ledger."""
+    rebuild_once(world)
+    _move(world)
+
+
 def move_into_restored(world: World) -> None:
     """From now on the world is the restored one, published and with nothing left to do."""
     bring_back(world)
+    _move(world)
+
+
+def _move(world: World) -> None:
     world.ledger.close()
     world.settings = replace(world.settings, data_dir=world.folder / _RESTORED)
     world.ledger = Ledger.open(sqlite_url(world.settings.data_dir))

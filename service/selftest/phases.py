@@ -12,7 +12,13 @@ from service.selftest import scenes
 from service.selftest.deeds import look_again, settle, take_up, tend
 from service.selftest.documents import SETTINGS
 from service.selftest.fake_embedder import FAKE_SPACE, OTHER_SPACE
-from service.selftest.keeping import back_up_once, bring_back, move_into_restored
+from service.selftest.keeping import (
+    back_up_once,
+    bring_back,
+    move_into_rebuilt,
+    move_into_restored,
+    rebuild_once,
+)
 from service.selftest.world import World
 
 Deed = Callable[[World], Any]
@@ -69,6 +75,7 @@ PHASES = (
     Phase("reindex", scenes.for_another_model, space=OTHER_SPACE),
     Phase("backup", scenes.later, act=back_up_once, settle=move_into_restored, freezes=False),
     Phase("restore", scenes.backed_up, act=bring_back, settle=move_into_restored, freezes=False),
+    Phase("rebuild", scenes.without_a_ledger, act=rebuild_once, settle=move_into_rebuilt, freezes=False),
 )
 NAMED = {phase.name: phase for phase in PHASES}
 

@@ -11,7 +11,7 @@ from service.maintenance.generations import Generations, Turn
 from service.maintenance.reindex_order import Reindexing
 from service.selftest.documents import change, fill
 from service.selftest.fake_embedder import OTHER_SPACE, FakeEmbedder
-from service.selftest.keeping import back_up_once
+from service.selftest.keeping import back_up_once, lose_the_ledger
 from service.selftest.world import OLD, World
 
 FORGETFUL = {"retain_jobs": 0, "retain_days": 0.0, "retain_checkpoints": 1, "gc_grace_seconds": 0.0}
@@ -103,6 +103,12 @@ def backed_up(world: World) -> None:
     """A collection with a job that is half done by nobody, and a backup of it."""
     later(world)
     back_up_once(world)
+
+
+def without_a_ledger(world: World) -> None:
+    """All that is left of a collection is its folder."""
+    full(world)
+    lose_the_ledger(world)
 
 
 def to_be_deleted(world: World) -> None:

@@ -1,0 +1,289 @@
+"""A ledger that was lost or damaged is made anew from what the collections' folders say of themselves."""
+
+import os
+import shutil
+import zlib
+from collections.abc import Iterator
+from contextlib import ExitStack, closing, contextmanager
+from dataclasses import dataclass
+from fcntl import LOCK_EX, LOCK_NB, flock
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+from sqlalchemy import Connection
+
+from service.errors import Conflict, Corrupt, Refused
+from service.failpoints import reach
+from service.index import copies, manifest
+from service.index.collection_file import NAME as COLLECTION
+from service.index.commit_record import Chain, encode, read_chain
+from service.index.files import make_folder, put_aside, sync_folder
+from service.index.sealed import Unsealed, unseal
+from service.ledger import anew
+from service.ledger.backup import RAISED_TOKENS
+from service.ledger.damage import is_damaged
+from service.ledger.database import Ledger, sqlite_url, utc_now
+from service.ledger.migrate import migrate
+from service.maintenance.replay import Replayed, replay
+
+LEDGER = "tidestone.db"
+UNKNOWN_PATH = (
+    "(unknown since the ledger was rebuilt)"  # the next job with the source's name says where it is
+)
+_STAGING = ".rebuild-"
+_BESIDE = ("-wal", "-shm")
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """A collection's folder, read."""
+
+    name: str
+    collection_id: str
+    chain: Chain
+    present: Replayed
+    token: int  # the highest that any file bears
+    segment: int  # the highest number
+
+
+def rebuild(data_dir: Path, adopt: bool = False) -> dict[str, Any]:
+    """Make the ledger from every collection's commit chain, and put a damaged one aside; what was found.
+
+    Jobs, events, metrics, and the history that a rollback needs are not in the chain: they begin anew. `adopt`: folders of
+    several ledgers become this one's. Raises Refused, before anything is written, where a sound ledger is there, a
+    chain is broken, or folders belong to different ledgers; Conflict while another process has a collection.
+    """
+    _refuse_a_sound_ledger(data_dir)
+    folders = sorted(path for path in (data_dir / "collections").glob("*") if (path / "commits").is_dir())
+    if not folders:
+        raise Refused(f"{data_dir} has no collection to make a ledger from: restore a backup.")
+    with _alone(folders):
+        stores = {path: _identity(path, adopt) for path in folders}
+        store_id = _one_store(stores, adopt)
+        found = [_read(path) for path in folders]
+        staging = data_dir / f"{_STAGING}{uuid4().hex}"
+        make_folder(staging)
+        try:
+            _write(staging, store_id, found)
+            for path, identity in stores.items():
+                if identity.get("store_id") != store_id and (path / COLLECTION).exists():
+                    put_aside(path, COLLECTION)
+            aside = _put_into_place(staging, data_dir)
+        finally:
+            shutil.rmtree(staging, ignore_errors=True)
+    told = {
+        each.name: {"generation": each.present.generation, "documents": len(each.present.live)}
+        for each in found
+    }
+    return {"collections": told, "damaged_ledger": aside}
+
+
+def _refuse_a_sound_ledger(data_dir: Path) -> None:
+    for left in data_dir.glob(f"{_STAGING}*"):
+        shutil.rmtree(left, ignore_errors=True)
+    file = data_dir / LEDGER
+    if file.exists() and file.stat().st_size and not is_damaged(file):
+        raise Refused(
+            f"{file} is sound, and knows more than can be made from the collections: `tidestone repair` mends files. "
+            "If it is another collection's ledger, move it away first."
+        )
+
+
+@contextmanager
+def _alone(folders: list[Path]) -> Iterator[None]:
+    """Nobody may be at work: the locks that holders keep are free, and ours during the block."""
+    with ExitStack() as held:
+        for path in folders:
+            descriptor = os.open(path / "writer.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+            held.callback(os.close, descriptor)
+            try:
+                flock(descriptor, LOCK_EX | LOCK_NB)
+            except BlockingIOError as error:
+                raise Conflict(f"A process is at work on {path}: stop every Tidestone first.") from error
+        yield
+
+
+def _identity(folder: Path, adopt: bool) -> dict[str, Any]:
+    """What collection.json says; where it is damaged, what the newest commit record says."""
+    try:
+        return unseal((folder / COLLECTION).read_bytes())
+    except (OSError, Unsealed):
+        chain = _chain(folder)
+        if not chain.records and not adopt:
+            raise Refused(f"Nothing in {folder} says whose it is: move it away, or --adopt it.") from None
+        newest = chain.records[-1] if chain.records else None
+        return {} if newest is None else {"collection_id": newest.collection_id, "store_id": newest.store_id}
+
+
+def _one_store(stores: dict[Path, dict[str, Any]], adopt: bool) -> str:
+    ids = sorted({str(identity["store_id"]) for identity in stores.values() if identity})
+    if len(ids) > 1 and not adopt:
+        told = "; ".join(f"{path.name} of {identity.get('store_id')}" for path, identity in stores.items())
+        raise Refused(
+            f"These folders belong to different ledgers ({told}): move the others' away, or --adopt them all."
+        )
+    return ids[0] if ids else uuid4().hex
+
+
+def _chain(folder: Path) -> Chain:
+    try:
+        return read_chain(folder)
+    except (Corrupt, ValueError) as error:
+        raise Refused(f"{folder.name}: a commit record is missing or damaged, and what it said with it ({error}). "
+                      "Restore a backup, or move this folder away and ingest its documents again.") from error  # fmt: skip
+
+
+def _read(folder: Path) -> Found:
+    chain = _chain(folder)
+    present = replay(chain.records)
+    _refuse_a_newer_manifest(folder, present)
+    identity = _identity(folder, adopt=True)
+    numbers, tokens = [0], [0]
+    for path in (*(folder / "segments").glob("*"), *(folder / "commits").glob("*")):
+        numbers.append(
+            int(path.name[:8]) if path.name[:8].isdigit() and path.parent.name == "segments" else 0
+        )
+        token = path.stem.rpartition("-t")[2]
+        tokens.append(int(token) if token.isdigit() else 0)
+    collection_id = str(identity.get("collection_id") or uuid4().hex)
+    return Found(folder.name, collection_id, chain, present, max(tokens), max(numbers))
+
+
+def _refuse_a_newer_manifest(folder: Path, present: Replayed) -> None:
+    try:
+        published = manifest.read_manifest(folder)
+    except Corrupt:
+        published = None  # derived, so it is written anew
+    if published is not None and published.generation > present.generation:
+        raise Refused(
+            f"{folder.name} was published at generation {published.generation}, and its commit records end at "
+            f"{present.generation}: restore a backup."
+        )
+    if present.space is None and published is not None:
+        present.space = dict(published.space)
+    if present.generation and present.space is None:
+        raise Refused(f"{folder.name}: nothing says which model its vectors are of. Restore a backup.")
+
+
+def _write(staging: Path, store_id: str, found: list[Found]) -> None:
+    """The new ledger, closed and durable, in a folder of its own."""
+    with closing(Ledger.open(sqlite_url(staging))) as ledger:
+        migrate(ledger)
+        with ledger.write() as c:
+            anew.put_store(c, store_id)
+            for each in found:
+                if each.present.generation:
+                    _put_collection(c, each)
+    copies.sync(staging / LEDGER)
+    reach("rebuild.written")
+
+
+def _put_collection(c: Connection, found: Found) -> None:
+    now, present, mine = utc_now(), found.present, {"collection_id": found.collection_id}
+    space = {name: value for name, value in (present.space or {}).items() if name != "fingerprint"}
+    weights = str(space.get("weights", ""))
+    anew.put(c, "collections", [{
+        "id": found.collection_id, "name": found.name, "space": space, "weights": weights, "settings": {},
+        "kept_from": present.generation, "generation": present.generation, "batch": present.batch,
+        "documents": len(present.live), "vectors": present.vectors, "last_saved": present.at, "created_at": now,
+        "next_doc_id": max(present.documents, default=0) + 1,
+        "next_version_id": max(present.versions, default=0) + 1,
+        "next_segment_id": found.segment + 1,
+    }])  # fmt: skip
+    anew.put(c, "leases", [mine | {"token": found.token + RAISED_TOKENS, "holder": ""}])
+    anew.put(c, "spaces", [mine | {"from_generation": 0, "space": space, "weights": weights}])
+    sources = _put_sources(c, found)
+    anew.put(c, "documents", _documents(found, sources))
+    versions = present.versions.items()
+    anew.put(
+        c,
+        "versions",
+        (mine | {"version_id": n} | _known(version, n in present.live) for n, version in versions),
+    )
+    live = ({"version_id": n, "from_generation": present.generation} for n in sorted(present.live))
+    anew.put(c, "version_spans", (mine | each for each in live))
+    _put_segments(c, found)
+    anew.put(c, "checkpoints", _checkpoints(found))
+
+
+def _known(version: dict[str, Any], is_live: bool) -> dict[str, Any]:
+    """What is neither visible nor complete is not gone on with: its items are gone."""
+    state = "complete" if version["state"] == "complete" or is_live else "abandoned"
+    return {**version, "state": state}
+
+
+def _put_sources(c: Connection, found: Found) -> dict[int, int]:
+    """Number in the records -> number here; a source's name is what its documents' keys begin with."""
+    numbers: dict[int, int] = {}
+    for document in found.present.documents.values():
+        number = document["source_id"]
+        if number is not None and number not in numbers:
+            root = str(document["key"]).partition("/")[0]
+            row = {
+                "collection_id": found.collection_id,
+                "type": "library",
+                "root": root,
+                "path": UNKNOWN_PATH,
+            }
+            numbers[number] = anew.put_source(c, row)
+    return numbers
+
+
+def _documents(found: Found, sources: dict[int, int]) -> Iterator[dict[str, Any]]:
+    fallback = next(iter(sources.values()), None)
+    for doc_id, document in sorted(found.present.documents.items()):
+        source_id = sources.get(document["source_id"], fallback)
+        yield {**document, "collection_id": found.collection_id, "doc_id": doc_id, "source_id": source_id}
+
+
+def _put_segments(c: Connection, found: Found) -> None:
+    mine, present = {"collection_id": found.collection_id}, found.present
+    for number, said in sorted(present.segments.items()):
+        token = int(str(said["faiss"]["name"]).rpartition("-t")[2].partition(".")[0])
+        files = {"faiss": said["faiss"], "chunks": said["chunks"]}
+        columns = ("first_batch", "last_batch", "rows")
+        row = {
+            "segment_id": number,
+            "token": token,
+            "state": "committed",
+            **{n: said[n] for n in columns},
+            **files,
+        }
+        anew.put(c, "segments", [mine | row])
+        span = {"segment_id": number, "from_generation": present.opened_at[number]}
+        anew.put(c, "segment_spans", [mine | span | {"live": said["live"], "live_rows": said["live_rows"]}])
+
+
+def _checkpoints(found: Found) -> Iterator[dict[str, Any]]:
+    """The chain itself: every record with its bytes, so that a damaged file can be written anew again."""
+    for record, stored, counts in zip(
+        found.chain.records, found.chain.stored, found.present.points, strict=True
+    ):
+        documents, vectors, settled = counts
+        size = sum(each[kind]["bytes"] for each in record.segments_opened for kind in ("faiss", "chunks"))
+        yield {
+            "collection_id": found.collection_id, "generation": record.generation, "batch": record.batch,
+            "kind": record.kind, "job_id": record.job, "file": stored.name, "sha256": stored.sha256,
+            "record": zlib.compress(encode(record), 1), "size_bytes": size + stored.bytes, "documents": documents,
+            "vectors": vectors, "settled": settled, "seconds": 0.0, "at": record.at,
+        }  # fmt: skip
+
+
+def _put_into_place(staging: Path, data_dir: Path) -> str | None:
+    """The damaged ledger gets another name and the new one its own; in between there is none, and this can run again."""
+    file, aside = data_dir / LEDGER, None
+    if file.exists():
+        aside = f"{LEDGER}.damaged-{utc_now()[:19].replace(':', '-')}"
+        for end in ("", *_BESIDE):
+            if (beside := data_dir / f"{LEDGER}{end}").exists():
+                beside.rename(data_dir / f"{aside}{end}")
+        sync_folder(data_dir)
+    reach("rebuild.aside")
+    for end in _BESIDE:  # of a ledger that is lost: they would be taken for the new one's
+        if (beside := data_dir / f"{LEDGER}{end}").exists():
+            beside.rename(data_dir / f"{LEDGER}.lost{end}")
+    (staging / LEDGER).rename(file)
+    sync_folder(data_dir)
+    reach("rebuild.placed")
+    return aside
