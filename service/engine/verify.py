@@ -1,15 +1,19 @@
 """Compare ledger, files and manifest of a collection, and say what does not agree. Changes nothing but suspicion."""
 
+import time
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from sqlalchemy import Connection
 
 from service.engine.settings import EngineSettings
-from service.errors import Corrupt
+from service.errors import Corrupt, TryAgain
 from service.index import manifest
 from service.index.chunkfile import ChunkFile
 from service.index.collection_file import NAME as COLLECTION
@@ -17,7 +21,7 @@ from service.index.collection_file import problem_of
 from service.index.commit_record import read_chain
 from service.index.files import StoredFile, verify
 from service.index.live import read_live
-from service.ledger import collections, documents, segments
+from service.ledger import collections, documents, events, metrics, segments
 from service.ledger.database import AnyRow, Ledger, store_identity
 
 _MOST_TOLD = 50  # problems of one kind
@@ -27,7 +31,7 @@ _MOST_TOLD = 50  # problems of one kind
 class Problem:
     """One thing that does not agree, and what will happen about it."""
 
-    kind: str  # damaged, missing, orphan, duplicate, dead, manifest, chain, collection
+    kind: str  # damaged, missing, orphan, duplicate, dead, manifest, chain, collection, counts
     where: str
     message: str
 
@@ -44,8 +48,8 @@ def verify_collection(ledger: Ledger, settings: EngineSettings, name: str) -> di
         live = segments.live(c, row.id)
         census = Census(documents.live_sizes(c, row.id))
         newest = segments.newest_checkpoint(c, row.id)
+        problems = list(_check_counts(c, row, live))
     folder = settings.folder(name)
-    problems: list[Problem] = []
     checked = 0
     for segment in live:
         found = list(_check_segment(folder, segment, census))
@@ -54,12 +58,13 @@ def verify_collection(ledger: Ledger, settings: EngineSettings, name: str) -> di
             with ledger.write() as c:
                 segments.change(c, row.id, segment.segment_id, suspect=True)
         problems += found
-    if not problems:
+    if all(problem.kind == "counts" for problem in problems):
         problems += _check_versions(ledger, row.id, census)
     if row.generation and (foreign := problem_of(folder, row.id, store_id)):
         problems.append(Problem("collection", COLLECTION, foreign))
     problems += _check_manifest(folder, row)
     problems += _check_chain(folder, newest)
+    _remember(ledger, row, problems)
     return {
         "collection": name,
         "generation": row.generation,
@@ -70,6 +75,29 @@ def verify_collection(ledger: Ledger, settings: EngineSettings, name: str) -> di
         "vectors": int(census.found.sum()),
         "checkpoint": None if newest is None else {"generation": newest.generation, "at": newest.at},
     }
+
+
+def _check_counts(c: Connection, row: AnyRow, live: Sequence[AnyRow]) -> Iterator[Problem]:
+    counted = {
+        "documents": documents.count_visible(c, row.id),
+        "vectors": sum(segment.live_rows for segment in live),
+    }
+    for name, count in counted.items():
+        if getattr(row, name) != count:
+            told = (
+                f"the ledger keeps {getattr(row, name)}, counted are {count}. `tidestone repair` corrects it"
+            )
+            yield Problem("counts", name, told)
+
+
+def _remember(ledger: Ledger, row: AnyRow, problems: Sequence[Problem]) -> None:
+    """What the last look has found, for metrics; an event where it was anything."""
+    with suppress(TryAgain), ledger.write() as c:  # a full disk is no reason not to tell
+        metrics.put(c, "ingest_verify_problems", len(problems), collection=row.name)
+        metrics.put(c, "ingest_verify_timestamp_seconds", time.time(), collection=row.name)
+        if problems:
+            kinds = dict(Counter(problem.kind for problem in problems))
+            events.record(c, "verify_problems", {"kinds": kinds}, collection_id=row.id)
 
 
 class Census:

@@ -39,6 +39,8 @@ FAMILIES = (
     Family("ingest_embedded_tokens_total", "counter", "Tokens embedded."),
     Family("ingest_embedder_restarts_total", "counter", "Embedder children that had to be replaced."),
     Family("ingest_maintenance_total", "counter", "Maintenance tasks ended, by kind and outcome."),
+    Family("ingest_verify_problems", "gauge", "Problems that the last verification of a collection found."),
+    Family("ingest_verify_timestamp_seconds", "gauge", "When a collection was last verified."),
     Family("ingest_job_state", "gauge", "1 for the state of a service's job, 0 for the other states."),
     Family("ingest_job_last_success_timestamp_seconds", "gauge", "When a job last succeeded."),
     Family("ingest_pause_latency_seconds", "histogram", "From the wish to pause until paused."),

@@ -10,7 +10,7 @@ import pytest
 from service import failpoints
 from service.core.upkeep import Kind
 from service.engine import recover
-from service.ledger import collections, segments
+from service.ledger import collections, metrics, segments
 from service.ledger.database import AnyRow
 from tests.engine.world import OLD, World
 
@@ -58,6 +58,12 @@ def ordered(world: World, **options: Any) -> dict[str, Any]:
     assert done["state"] == "done", done
     result: dict[str, Any] = done["result"]
     return result
+
+
+def noted(world: World) -> float:
+    """What the metric says of the last verification."""
+    with world.ledger.read() as c:
+        return next(m.value for m in metrics.everything(c) if m.name == "ingest_verify_problems")
 
 
 def everything(folder: Path) -> dict[str, bytes]:
@@ -145,6 +151,9 @@ def test_damaged_records_live_files_and_counts_are_put_right(merged: World) -> N
     with merged.ledger.write() as c:
         collections.change(c, collections.by_name(c, "docs").id, documents=99, vectors=1)
     (merged.files / "segments/notes.txt").write_text("of nobody")
+    found = [(p["kind"], p["where"]) for p in merged.verify()["problems"]]
+    assert {("counts", "documents"), ("counts", "vectors")} < set(found)
+    assert noted(merged) == len(found)
     told = ordered(merged)
     assert record.read_bytes() == whole
     assert f"commits/{record.name}" in told["files_rewritten"]
@@ -156,6 +165,7 @@ def test_damaged_records_live_files_and_counts_are_put_right(merged: World) -> N
         row = collections.by_name(c, "docs")
     assert (row.documents, row.vectors) == (12, 24)
     is_whole(merged)
+    assert noted(merged) == 0
 
 
 def test_a_dry_run_says_what_would_be_done_and_does_nothing(merged: World) -> None:
