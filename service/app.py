@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from service.maintenance.collector import Collector
     from service.maintenance.keeper import Keeper
     from service.maintenance.merger import Merger
+    from service.maintenance.scrubber import Scrubber
     from service.sources.library import Library
     from service.supervisor import Supervisor
     from service.web.services import Services
@@ -68,6 +69,7 @@ def engine_settings(settings: Settings) -> EngineSettings:
         retain_jobs=settings.index.retain_jobs,
         retain_days=settings.index.retain_days,
         gc_grace_seconds=settings.index.gc_grace_seconds,
+        scrub_bytes_per_second=settings.index.scrub_bytes_per_second,
         max_chunk_tokens=settings.chunking.max_tokens,
         overlap_tokens=settings.chunking.overlap_tokens,
     )
@@ -220,6 +222,13 @@ def make_collector(settings: Settings, ledger: Ledger) -> "Collector":
     from service.maintenance.collector import Collector
 
     return Collector(ledger, engine_settings(settings))
+
+
+def make_scrubber(settings: Settings, ledger: Ledger) -> "Scrubber":
+    """Who reads all files again, slowly."""
+    from service.maintenance.scrubber import Scrubber
+
+    return Scrubber(ledger, engine_settings(settings))
 
 
 def make_search(settings: Settings, ledger: Ledger) -> "Search":

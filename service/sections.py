@@ -88,6 +88,7 @@ class IndexSection(BaseModel):
     retain_jobs: int = Field(default=10, ge=0, le=10_000)
     retain_days: float = Field(default=7.0, ge=0, le=36_500)
     gc_grace_seconds: float = Field(default=900.0, ge=0, le=31_536_000)
+    scrub_bytes_per_second: int = Field(default=8_388_608, ge=65_536)
 
 
 class LedgerSection(BaseModel):

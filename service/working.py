@@ -12,7 +12,7 @@ from uuid import uuid4
 from structlog.contextvars import bound_contextvars
 
 from service import __version__, failpoints
-from service.app import make_collector, make_merger, open_ledger, open_tools
+from service.app import make_collector, make_merger, make_scrubber, open_ledger, open_tools
 from service.children import WORKER_GOES, die_with_parent, go_first
 from service.engine.lease import Observer
 from service.engine.sweep import sweep
@@ -54,6 +54,7 @@ def work(settings: Settings, worker_id: str, parent: int | None) -> None:
         registered(tools, worker_id, stop) as worker,
     ):
         Thread(target=_sweep, args=(worker,), name="sweeper", daemon=True).start()
+        Thread(target=make_scrubber(settings, ledger).run, args=(stop,), name="scrubber", daemon=True).start()
         Thread(target=make_merger(settings, ledger).run, args=(stop,), name="merger", daemon=True).start()
         Thread(
             target=make_collector(settings, ledger).run, args=(stop,), name="collector", daemon=True

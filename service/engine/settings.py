@@ -25,6 +25,7 @@ class EngineSettings:
     retain_jobs: int = 10  # before and after each of which a collection can go back to
     retain_checkpoints: int = KEPT_CHECKPOINTS  # and the newest: those that the manifest lists
     retain_days: float = 7.0  # before the newest checkpoint, the same
+    scrub_bytes_per_second: int = 8 << 20  # that are read again in the background, to find rot
     gc_grace_seconds: float = 900.0  # that a file stays after nothing needs it any more
     merged_rows: int = MOST_ROWS  # of a segment merged outside the lease, at most
     max_chunk_tokens: int = 256

@@ -38,6 +38,7 @@ FAMILIES = (
     Family("ingest_chunks_total", "counter", "Chunks committed."),
     Family("ingest_embedded_tokens_total", "counter", "Tokens embedded."),
     Family("ingest_embedder_restarts_total", "counter", "Embedder children that had to be replaced."),
+    Family("ingest_scrubbed_segments_total", "counter", "Segments read again in the background, by outcome."),
     Family("ingest_maintenance_total", "counter", "Maintenance tasks ended, by kind and outcome."),
     Family("ingest_verify_problems", "gauge", "Problems that the last verification of a collection found."),
     Family("ingest_verify_timestamp_seconds", "gauge", "When a collection was last verified."),
