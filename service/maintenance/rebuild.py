@@ -274,7 +274,7 @@ def _put_into_place(staging: Path, data_dir: Path) -> str | None:
     """The damaged ledger gets another name and the new one its own; in between there is none, and this can run again."""
     file, aside = data_dir / LEDGER, None
     if file.exists():
-        aside = f"{LEDGER}.damaged-{utc_now()[:19].replace(':', '-')}"
+        aside = _free_name(data_dir)
         for end in ("", *_BESIDE):
             if (beside := data_dir / f"{LEDGER}{end}").exists():
                 beside.rename(data_dir / f"{aside}{end}")
@@ -287,3 +287,11 @@ def _put_into_place(staging: Path, data_dir: Path) -> str | None:
     sync_folder(data_dir)
     reach("rebuild.placed")
     return aside
+
+
+def _free_name(data_dir: Path) -> str:
+    name, number = f"{LEDGER}.damaged", 1
+    while (data_dir / name).exists():
+        number += 1
+        name = f"{LEDGER}.damaged~{number}"
+    return name

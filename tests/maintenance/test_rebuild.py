@@ -210,7 +210,7 @@ def test_killed_anywhere_it_is_done_by_the_same_command(world: World, point: str
     try:
         assert vectors(new) == rows
         assert [path.name for path in data.glob(".rebuild-*")] == []
-        assert len(list(data.glob("tidestone.db.damaged-*"))) == 1, "the damaged one is kept"
+        assert len(list(data.glob("tidestone.db.damaged*"))) == 1, "the damaged one is kept"
     finally:
         new.ledger.close()
 
