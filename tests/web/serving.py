@@ -9,6 +9,7 @@ import uvicorn
 
 from service.web.app import create_app
 from service.web.services import Services
+from tests.engine.world import World
 
 
 @contextmanager
@@ -27,4 +28,16 @@ def served(services: Services) -> Iterator[str]:
         yield f"http://127.0.0.1:{port}"
     finally:
         server.should_exit = True
+        thread.join()
+
+
+@contextmanager
+def at_work(world: World) -> Iterator[None]:
+    """A worker in a thread."""
+    thread = threading.Thread(target=world.worker().run)
+    thread.start()
+    try:
+        yield
+    finally:
+        world.stop.set()
         thread.join()

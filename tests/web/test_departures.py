@@ -1,15 +1,12 @@
 """Documents that leave over REST: 200 with a proof for who waits, a receipt for who does not."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-from threading import Thread
-
 import pytest
 from starlette.testclient import TestClient
 
 from service.web import models
 from tests.engine.world import World
 from tests.running import wait_for
+from tests.web.serving import at_work
 
 DOCUMENTS = "/v1/collections/docs/documents"
 RESTORE = f"{DOCUMENTS}/restore"
@@ -21,18 +18,6 @@ def filled(world: World) -> World:
         world.write(f"{name}.txt", f"{name} document one\n\n{name} document two")
     world.run()
     return world
-
-
-@contextmanager
-def at_work(world: World) -> Iterator[None]:
-    """A worker in a thread."""
-    thread = Thread(target=world.worker().run)
-    thread.start()
-    try:
-        yield
-    finally:
-        world.stop.set()
-        thread.join()
 
 
 def test_who_waits_gets_the_proof_and_the_document_stays_out_until_it_is_restored(

@@ -1,9 +1,5 @@
 """Maintenance over REST: a receipt at once, the result for who waits, a refusal for what cannot be."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-from threading import Thread
-
 import pytest
 from starlette.testclient import TestClient
 
@@ -12,6 +8,7 @@ from service.errors import Conflict
 from service.maintenance.work import Duty, Result, Work
 from service.web import models
 from tests.engine.world import World
+from tests.web.serving import at_work
 
 REPAIR = "/v1/collections/docs/repair"
 
@@ -21,18 +18,6 @@ def filled(world: World) -> World:
     world.write("a.txt", "alpha one\n\nalpha two")
     world.run()
     return world
-
-
-@contextmanager
-def at_work(world: World) -> Iterator[None]:
-    """A worker in a thread."""
-    thread = Thread(target=world.worker().run)
-    thread.start()
-    try:
-        yield
-    finally:
-        world.stop.set()
-        thread.join()
 
 
 @pytest.mark.usefixtures("filled")
