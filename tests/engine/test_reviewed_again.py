@@ -14,11 +14,11 @@ from service.core.job import Verb
 from service.engine import commit
 from service.engine.lease import Observer
 from service.engine.sweep import sweep
-from service.errors import DocumentFailed, TryAgain
+from service.errors import DocumentFailed, Stopped, TryAgain
 from service.ports import FileTask, Folder, Left, Piece
 from service.selftest.fake_preparer import FakePreparer
 from service.sources.library import Library
-from tests.engine.holding import Died, newest, wait_until
+from tests.engine.holding import Died, Once, newest, wait_until
 from tests.engine.world import OLD, World
 
 pytestmark = pytest.mark.usefixtures("quick")
@@ -143,15 +143,33 @@ def test_a_removal_that_is_skipped_is_not_carried_out(world: World) -> None:
     assert newest(world)["state"] == "succeeded"
 
 
+class PausedWhileItReads(FakePreparer):
+    """Its first file takes until somebody stops it, once `pause` has been called."""
+
+    def __init__(self, pause: Callable[[], object]) -> None:
+        super().__init__()
+        self.told, self.once = Event(), Once(lambda: pause() and None)
+        self.before = self._hold
+
+    def _hold(self, _: FileTask) -> None:
+        if self.once():
+            assert self.told.wait(60)
+            raise Stopped
+
+    def stop(self) -> None:
+        self.told.set()
+        super().stop()
+
+
 def test_a_skipped_removal_is_no_skipped_document(world: World) -> None:
     for n in range(10):
         world.write(f"{n}.txt", f"document number {n}")
     world.run()
     (world.library / "3.txt").unlink()
     world.write("4.txt", "document four has changed", OLD + 100)
-    world.preparer.before = lambda _: world.jobs.ask(newest(world)["id"], Verb.PAUSE) and None
+    world.preparer = PausedWhileItReads(lambda: world.jobs.ask(newest(world)["id"], Verb.PAUSE))
     job = world.run()
-    world.preparer.before = lambda _: None
+    assert job["state"] == "paused"
     (removal,) = (item for item in world.jobs.items(job["id"])["items"] if item["op"] == "delete")
     world.jobs.skip_item(job["id"], removal["id"])
     progress = world.resume(job["id"])["progress"]

@@ -69,13 +69,6 @@ FLAWS = [
         reported=("lost",),
     ),
     Flaw(
-        name="a file is queued twice while damage is repaired",
-        file="service/engine/repair.py",
-        changes=((" if (f, n) not in waiting", ""),),
-        blow="damage:repair.queued=kill@1",
-        reported=("doubled", "lost", "manual"),
-    ),
-    Flaw(
         name="orphans stay",
         file="service/engine/recover.py",
         changes=(("        if name not in known:\n", "        if name not in known and not name:\n"),),
