@@ -1,7 +1,6 @@
 """Durable copies of files that never change: a second name where the file system has hard links, else the bytes."""
 
 import errno
-import hashlib
 import os
 import shutil
 from pathlib import Path
@@ -62,12 +61,6 @@ def has(path: Path, sha256: str) -> bool:
     except Corrupt:
         return False
     return True
-
-
-def digest_of(path: Path) -> str:
-    """The SHA256 of a file."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def sync(path: Path) -> None:

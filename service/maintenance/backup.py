@@ -14,7 +14,7 @@ from service.errors import Corrupt, Refused
 from service.failpoints import reach
 from service.index import copies
 from service.index.collection_file import NAME as COLLECTION
-from service.index.files import make_data_folder, make_folder, sync_folder
+from service.index.files import hash_file, make_data_folder, make_folder, sync_folder
 from service.ledger import backup as ledger_copy
 from service.ledger.backup import Wanted
 from service.ledger.database import Ledger, store_identity, utc_now
@@ -124,7 +124,7 @@ def _stage(ledger: Ledger, data_dir: Path, staging: Path, target: Path) -> list[
         for name in names:
             path = f"collections/{name}/{COLLECTION}"
             if (data_dir / path).exists():
-                found.append(Wanted(path, copies.digest_of(data_dir / path), needed=True))
+                found.append(Wanted(path, hash_file(data_dir / path)[0], needed=True))
                 _second_name(data_dir, staging, found[-1])
         missing = {file.path for file in wanted if file.needed} - {file.path for file in found}
         if not missing:
@@ -164,7 +164,7 @@ def _take(
 
 def _ledger_file(target: Path) -> Kept:
     path = target / LEDGER
-    return Kept(LEDGER, copies.digest_of(path), path.stat().st_size)
+    return Kept(LEDGER, *hash_file(path))
 
 
 def _sync_folders(target: Path) -> None:

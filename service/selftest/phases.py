@@ -1,6 +1,6 @@
 """The table of phases: a folder to begin with, what is done to it, and how that ends.
 
-A colleague's work is tested against crashes by one more entry here, and nowhere else.
+Another kind of work is tested against crashes by one more entry here, and nowhere else.
 """
 
 from collections.abc import Callable, Mapping

@@ -3,7 +3,6 @@
 import json
 import shutil
 from collections.abc import Callable
-from contextlib import closing
 from pathlib import Path
 from threading import Event
 from typing import Any
@@ -16,7 +15,6 @@ from service.engine.lease import Lease, Observer, Wanted
 from service.errors import Conflict, Refused
 from service.index.commit_record import read_chain
 from service.ledger import collections
-from service.ledger.database import Ledger
 from service.maintenance.departures import withdraw
 from service.maintenance.generations import Turn
 from service.maintenance.rebuild import rebuild
@@ -275,8 +273,7 @@ def test_folders_of_two_ledgers_are_refused_unless_they_are_to_be_adopted(
 ) -> None:
     fill(world)
     (tmp_path / "other").mkdir()
-    with closing(Ledger.open("sqlite://")):
-        other = World(tmp_path / "other")
+    other = World(tmp_path / "other")
     other.write("x.txt", "a document of another ledger")
     other.run(collection="others")
     other.ledger.close()
