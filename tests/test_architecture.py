@@ -10,7 +10,7 @@ import pytest
 
 SERVICE = Path(__file__).parent.parent / "service"
 ROOMS = """
-errors bounds failpoints children reader console logs pid1 migrations __init__ <-
+errors bounds failpoints children reader logs pid1 migrations __init__ <-
 core <- errors
 ports <- core errors
 index <- core errors failpoints reader children
@@ -23,8 +23,7 @@ sections <- bounds
 settings <- errors sections
 supervisor <- engine ledger core errors
 app <- core ports errors engine maintenance ledger index sources parsers embedders web settings sections supervisor
-cli selftest __main__ ingesting reindexing serving working follow session report options <- everything
-upkeep leaving safekeeping turning tending <- everything
+cli commands selftest __main__ serving working <- everything
 """
 ROWS = [row.split("<-") for row in ROOMS.strip().splitlines()]
 MAY = {room: set(right.split()) for left, right in ROWS for room in left.split()}

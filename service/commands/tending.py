@@ -7,7 +7,7 @@ from threading import Event
 from typing import Any
 
 from service.app import make_keeper, open_ledger
-from service.console import say, show_facts, show_table
+from service.commands.console import say, show_facts, show_table
 from service.core.upkeep import OPEN, TaskState
 from service.maintenance.keeper import Keeper
 from service.maintenance.orders import Orders

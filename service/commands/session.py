@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager
 from typing import TYPE_CHECKING, Any
 
-from service.console import show
+from service.commands.console import show
 from service.errors import BadRequest, Refused
 
 if TYPE_CHECKING:
@@ -45,8 +45,8 @@ def open_jobs(settings: "Settings | None" = None) -> Iterator["Jobs"]:
 
 def ask(verb: str, job_id: str | None, as_json: bool) -> None:
     """Ask a job, or the only one that allows it, and show the job as it is then."""
+    from service.commands.report import show_job
     from service.core.job import Verb
-    from service.report import show_job
 
     with open_jobs() as jobs:
         view = jobs.ask(job_id or _only_one(jobs, verb), Verb(verb))
