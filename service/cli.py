@@ -272,7 +272,7 @@ def modelshow(json: JsonFlag = False) -> None:
     """Show the configured model and its embedding space."""
     from dataclasses import asdict
 
-    from service.app import find_model
+    from service.configured_model import find_model
 
     model = find_model(load_settings())
     space = {**asdict(model.space), "fingerprint": model.space.fingerprint}

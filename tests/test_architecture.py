@@ -21,8 +21,11 @@ maintenance <- engine core ports errors failpoints index ledger reader children
 web <- engine maintenance core errors bounds
 sections <- bounds
 settings <- errors sections
+data_folder <- errors index ledger settings
+configured_model <- core errors embedders sections settings
 supervisor <- engine ledger core errors
-app <- core ports errors engine maintenance ledger index sources parsers embedders web settings sections supervisor
+app <- core ports errors engine maintenance ledger index sources parsers embedders web settings sections supervisor data_folder \
+configured_model
 cli commands selftest __main__ serving working <- everything
 """
 ROWS = [row.split("<-") for row in ROOMS.strip().splitlines()]

@@ -10,9 +10,10 @@ from pathlib import Path
 from threading import Event
 from typing import Any
 
-from service.app import make_jobs, open_ledger, open_tools
+from service.app import make_jobs, open_tools
 from service.commands.follow import Display, View, display
 from service.core.job import UNFINISHED, State, Verb
+from service.data_folder import open_ledger
 from service.engine import collections
 from service.engine.jobs import Jobs, Order
 from service.engine.roots import Location, locate

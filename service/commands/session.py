@@ -36,7 +36,8 @@ def working_settings(overrides: Mapping[str, Any] | None = None) -> "Settings":
 @contextmanager
 def open_jobs(settings: "Settings | None" = None) -> Iterator["Jobs"]:
     """The use cases of jobs over a ledger that is there already. Raises Refused where it is not."""
-    from service.app import make_jobs, open_ledger
+    from service.app import make_jobs
+    from service.data_folder import open_ledger
 
     settings = settings or load_settings()
     with closing(open_ledger(settings, create=False)) as ledger:

@@ -12,8 +12,8 @@ from pathlib import Path
 
 import numpy as np
 
-from service.app import find_model
 from service.commands.session import load_settings
+from service.configured_model import find_model
 from service.errors import TidestoneError
 from service.reader import Collection, Vector
 from service.selftest.account import DOUBLED, LOST, MANUAL, UNREADABLE, Fault
