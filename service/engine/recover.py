@@ -222,10 +222,10 @@ def mend_live(
     with ledger.read() as c:
         visible = spans.visible_at(c, state.id, state.generation if generation is None else generation)
     try:
-        versions = state.chunk_file(segment).versions_of_rows()
+        of_rows = state.chunk_file(segment).versions_of_rows()
     except Corrupt:
         return False
-    data = encode_live(np.array([version in visible for version in versions], dtype=np.bool_))
+    data = encode_live(np.array([version in visible for version in of_rows], dtype=np.bool_))
     if hashlib.sha256(data).hexdigest() != segment.live.sha256:
         return False
     mend(state.folder, segment.live.name, data, "live", lease.token)

@@ -13,7 +13,7 @@ from service.ledger import backup as ledger_copy
 from service.maintenance import backup_file
 from service.maintenance.backup_file import LEDGER, Backup, Kept
 
-MARKER = "restoring.json"  # the folder is no data folder yet: app.open_ledger refuses it
+MARKER = "restoring.json"  # the folder is no data folder yet: open_ledger refuses it
 _FRESH = f"{LEDGER}.new"
 
 

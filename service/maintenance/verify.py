@@ -20,7 +20,7 @@ from service.index.collection_file import problem_of
 from service.index.commit_record import read_chain
 from service.index.files import StoredFile, verify
 from service.index.live import read_live
-from service.ledger import collections, documents, events, metrics, segments
+from service.ledger import collections, events, metrics, segments, versions
 from service.ledger.database import AnyRow, Ledger, store_identity
 from service.maintenance.census import Census
 from service.maintenance.orphans import Named, files_in, orphans
@@ -73,7 +73,7 @@ class _Look:
             self._row = collections.by_name(c, name)
             self._live = segments.live(c, self._row.id)
             self._past = segments.past(c, self._row.id)
-            self._census = Census(documents.live_sizes(c, self._row.id))
+            self._census = Census(versions.live_sizes(c, self._row.id))
             self._newest = segments.newest_checkpoint(c, self._row.id)
             self._problems = list(_check_counts(c, self._row, self._live))
             self._named = Named.of(c, self._row.id)
@@ -166,7 +166,7 @@ def files_of(segment: AnyRow) -> list[StoredFile]:
 
 def _check_counts(c: Connection, row: AnyRow, live: Sequence[AnyRow]) -> Iterator[Problem]:
     counted = {
-        "documents": documents.count_visible(c, row.id),
+        "documents": versions.count_visible(c, row.id),
         "vectors": sum(segment.live_rows for segment in live),
     }
     for name, count in counted.items():
@@ -193,9 +193,9 @@ def _check_versions(ledger: Ledger, collection_id: str, census: Census) -> Itera
         for at in amiss[:_MOST_TOLD]:
             version, found, expected = (int(a[at]) for a in (census.versions, census.found, census.expected))
             kind = "missing" if found < expected else "duplicate"
-            key = documents.key_of_version(c, collection_id, version)
+            key = versions.key_of(c, collection_id, version)
             yield Problem(kind, key, f"{found} rows of version {version}, {expected} expected")
-        for row in documents.doubled(c, collection_id, _MOST_TOLD):
+        for row in versions.doubled(c, collection_id, _MOST_TOLD):
             yield Problem("duplicate", row.key, f"{row.versions} versions are visible, 1 expected")
     if len(amiss) > _MOST_TOLD:
         yield Problem("missing", "", f"{len(amiss) - _MOST_TOLD} more versions have too few or too many rows")
