@@ -3,27 +3,19 @@
 What is heavy is imported where it is needed: a process that only looks at jobs never loads FAISS or a model.
 """
 
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from sqlalchemy.exc import ArgumentError, NoSuchModuleError
-
 from service import __version__
-from service.core.space import Space
+from service.configured_model import Model, find_model
 from service.engine.jobs import Jobs
 from service.engine.once import Once
 from service.engine.settings import EngineSettings
-from service.errors import BadRequest, Refused, TidestoneError
-from service.index.files import make_data_folder
-from service.ledger.database import AnyRow, Ledger, sqlite_url, store_identity
-from service.ledger.filesystem import require_safe
-from service.ledger.revision import is_current
-from service.sections import AUTO
+from service.errors import Refused, TidestoneError
+from service.ledger.database import AnyRow, Ledger, store_identity
 from service.settings import Settings
 
 if TYPE_CHECKING:
@@ -38,19 +30,7 @@ if TYPE_CHECKING:
     from service.supervisor import Supervisor
     from service.web.services import Services
 
-ELSEWHERE = "config.toml is not in the current folder: TIDESTONE_CONFIG says where it is."
-BAKED_IN = Path("/opt/tidestone/models")  # where the container image has its model
-UNFINISHED_RESTORE = "restoring.json"  # see service/maintenance/put_back.py
 TOKENIZER = "service.embedders.tokens:Tokenizer"
-
-
-@dataclass(frozen=True, slots=True)
-class Model:
-    """The configured model, known by its file's head; nothing is loaded."""
-
-    path: Path
-    space: Space
-    weights: str  # as a collection remembers them
 
 
 def engine_settings(settings: Settings) -> EngineSettings:
@@ -73,56 +53,6 @@ def engine_settings(settings: Settings) -> EngineSettings:
         max_chunk_tokens=settings.chunking.max_tokens,
         overlap_tokens=settings.chunking.overlap_tokens,
     )
-
-
-def open_ledger(settings: Settings, create: bool = True) -> Ledger:
-    """The ledger with the newest schema. Raises BadRequest, and Refused: also without `create` and a ledger."""
-    url = sqlite_url(settings.data_dir) if settings.ledger.url == "sqlite" else settings.ledger.url
-    if (settings.data_dir / UNFINISHED_RESTORE).exists():
-        raise Refused(
-            f"A restore into {settings.data_dir} has not come to its end: run the same command again."
-        )
-    if settings.ledger.url == "sqlite":
-        _refuse_a_lost_ledger(settings.data_dir)
-    if create:
-        _make_data_dir(settings.data_dir)
-    elif settings.ledger.url == "sqlite" and not (settings.data_dir / "tidestone.db").exists():
-        raise Refused(
-            f"There is no ledger in {settings.data_dir}: nothing is ingested there yet, or {ELSEWHERE}"
-        )
-    if settings.ledger.url == "sqlite":
-        require_safe(settings.data_dir)
-    try:
-        ledger = Ledger.open(url)
-    except (ArgumentError, NoSuchModuleError, ImportError) as error:
-        raise BadRequest(f"ledger.url {url!r} cannot be used: {error}") from error
-    if not is_current(ledger):
-        from service.ledger.migrate import migrate
-
-        migrate(ledger)
-    return ledger
-
-
-def find_model(settings: Settings) -> Model:
-    """The configured model. Raises Refused, which says how to get one."""
-    from service.embedders.gguf_facts import read_space
-
-    embedding = settings.embedding
-    path, weights = embedding.model_path, ""
-    if str(path) == AUTO:
-        path, weights = _default_model(settings)
-    elif not path.is_file():
-        raise Refused(f"embedding.model_path names {path}, which is not there: correct it, or leave it out.")
-    space = read_space(
-        path,
-        token_limit=embedding.max_tokens,
-        normalised=embedding.normalize,
-        prefix=embedding.prefix,
-        query_prefix=embedding.query_prefix,
-    )
-    if settings.chunking.max_tokens > space.max_tokens:
-        raise BadRequest(f"chunking.max_tokens is more than the {space.max_tokens} tokens that {path} takes.")
-    return Model(path, space, weights or space.weights)
 
 
 def make_jobs(settings: Settings, ledger: Ledger) -> Jobs:
@@ -267,41 +197,6 @@ def make_services(settings: Settings, ledger: Ledger, supervisor: "Supervisor") 
         ingestion_enabled=settings.ingestion.enabled,
         requests_per_second=settings.service.requests_per_second,
     )
-
-
-def _default_model(settings: Settings) -> tuple[Path, str]:
-    from service.embedders.machine import choose_weights
-    from service.embedders.model import default_model_path
-
-    asked = settings.embedding.weights
-    kinds = ["bf16", "f16"] if choose_weights() == "bf16" else ["f16", "bf16"]
-    for weights in kinds if asked == AUTO else [asked]:  # float weights share one space
-        for folder in (settings.folder / "models", BAKED_IN):
-            path = default_model_path(folder, weights)
-            if path.exists():
-                return path, weights
-    raise Refused(
-        f"There is no model in {settings.folder / 'models'} or {BAKED_IN}: `tidestone model build` makes it, "
-        f"or name a GGUF file as embedding.model_path, or {ELSEWHERE}"
-    )
-
-
-def _refuse_a_lost_ledger(folder: Path) -> None:
-    """A new one would know nothing of what is there."""
-    if not (folder / "tidestone.db").exists() and any((folder / "collections").glob("*/commits/*.json")):
-        raise Refused(
-            f"{folder} has collections and no ledger: `tidestone repair --rebuild` makes it anew from their commit "
-            "records, or put the ledger back from a backup."
-        )
-
-
-def _make_data_dir(folder: Path) -> None:
-    try:
-        make_data_folder(folder)
-    except OSError as error:
-        raise Refused(f"{folder} cannot be made: {error.strerror}. Choose another data_dir.") from error
-    if not os.access(folder, os.W_OK | os.X_OK):
-        raise Refused(f"{folder} cannot be written to: give this user the right, or choose another data_dir.")
 
 
 def _workers(settings: Settings) -> int:

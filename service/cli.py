@@ -7,10 +7,9 @@ from typing import Annotated, Any, Literal
 
 import typer
 
-from service import leaving, safekeeping, turning, upkeep
-from service.console import say, show, show_facts
-from service.errors import BadRequest, TidestoneError
-from service.options import (
+from service.commands import leaving, safekeeping, turning, upkeep
+from service.commands.console import say, show, show_facts
+from service.commands.options import (
     BatchSize,
     Collection,
     Cursor,
@@ -23,9 +22,10 @@ from service.options import (
     check_question,
     one_document,
 )
+from service.commands.session import ask, load_settings, open_jobs, working_settings
+from service.errors import BadRequest, TidestoneError
 from service.pid1 import leave_to_child
 from service.selftest import command as selftest
-from service.session import ask, load_settings, open_jobs, working_settings
 
 app = typer.Typer(
     name="tidestone",
@@ -107,7 +107,7 @@ def ingest(
     given: dict[str, Any] = {name: value for name, value in options.items() if value is not None}
     if deletes_digest:
         given["deletes_digest"] = deletes_digest
-    from service import ingesting, report
+    from service.commands import ingesting, report
     from service.engine.jobs import Order
 
     ordered = Order(collection, *ingesting.place(settings, path, root), **given)
@@ -127,8 +127,8 @@ def plan(
 ) -> None:
     """Show what `ingest` would add, update, leave and remove; changes nothing."""
     settings = load_settings()
-    from service import report
     from service.app import make_planner
+    from service.commands import report
     from service.engine.jobs import Order
     from service.engine.roots import locate
 
@@ -144,7 +144,7 @@ def plan(
 @app.command()
 def status(job: JobName = None, limit: Limit = 10, json: JsonFlag = False) -> None:
     """Show a job, or all collections and the newest jobs."""
-    from service import report
+    from service.commands import report
     from service.engine import collections
     from service.engine.lease import Observer
     from service.engine.sweep import sweep
@@ -202,7 +202,7 @@ def documents(
     which = one_document(document, key)
     if which and (state or prefix or cursor):
         raise BadRequest("One document is named: leave --state, --prefix and --cursor out.")
-    from service import report
+    from service.commands import report
     from service.engine import documents as cases
 
     with open_jobs() as jobs:
@@ -223,8 +223,8 @@ def search(
 ) -> None:
     """Find the chunks nearest to a question."""
     check_question(query)
-    from service import report
     from service.app import make_search
+    from service.commands import report
     from service.engine.search import Query
 
     settings = load_settings()
@@ -236,7 +236,7 @@ def search(
 @app.command()
 def verify(collection: Collection = "default", json: JsonFlag = False) -> None:
     """Hash every file of a collection and compare its contents with the ledger; exit 1 unless all is well."""
-    from service import report
+    from service.commands import report
     from service.engine.verify import verify_collection
 
     with open_jobs() as jobs:
@@ -248,7 +248,7 @@ def verify(collection: Collection = "default", json: JsonFlag = False) -> None:
 @app.command()
 def checkpoints(collection: Collection = "default", limit: Limit = 20, json: JsonFlag = False) -> None:
     """List a collection's checkpoints, newest first."""
-    from service import report
+    from service.commands import report
     from service.engine import collections
 
     with open_jobs() as jobs:
@@ -258,7 +258,7 @@ def checkpoints(collection: Collection = "default", limit: Limit = 20, json: Jso
 @app.command()
 def config(json: JsonFlag = False) -> None:
     """Print the settings in force and where each comes from."""
-    from service import report
+    from service.commands import report
     from service.settings import flat
 
     settings = load_settings()
@@ -272,7 +272,7 @@ def modelshow(json: JsonFlag = False) -> None:
     """Show the configured model and its embedding space."""
     from dataclasses import asdict
 
-    from service.app import find_model
+    from service.configured_model import find_model
 
     model = find_model(load_settings())
     space = {**asdict(model.space), "fingerprint": model.space.fingerprint}

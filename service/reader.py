@@ -30,6 +30,7 @@ _TEXTS = "SELECT start, text FROM texts WHERE version = ? AND start > ? AND star
 
 Bits = npt.NDArray[np.uint8]  # one bit per row, least significant first
 Vector = npt.NDArray[np.float32]
+Numbers = npt.NDArray[np.int64]
 
 
 class Damaged(Exception):
@@ -82,6 +83,14 @@ class Row(NamedTuple):
     ordinal: int
     text: str
     vector: Vector
+
+
+class _Rows(NamedTuple):
+    """Rows of several segments, each with its score and its segment's place in the snapshot."""
+
+    scores: Vector
+    parts: Numbers
+    rows: Numbers
 
 
 class Collection:
@@ -167,25 +176,28 @@ class Snapshot:
         end of the list may be missed there. `vector` has shape (dimensions,). Raises ValueError when it has not
         or is not finite, or k is below 1.
         """
-        query = np.asarray(vector, np.float32)
-        if query.shape != (self.dimensions,) or not np.isfinite(query).all() or k < 1:
-            raise ValueError(f"needs {self.dimensions} finite numbers and k > 0, not {query.shape} and {k}")
-        if self.metric == "cosine":
-            query = query / (np.linalg.norm(query) or 1)
-        found: list[tuple[float, int, int]] = []
-        proposed: list[tuple[float, int, int]] = []
+        query = self._checked(vector, k)
+        found: list[_Rows] = []
+        proposed: list[_Rows] = []
         candidates = 100 + 6 * k
         for number, (segment, alive) in enumerate(self._parts):
             matching = segment.matching(tuple(sorted(where.items()))) if where else None
             chosen = alive if matching is None else matching if alive is None else alive & matching
             rough = segment.proposes(candidates, chosen)
-            nearest = segment.nearest(query, candidates if rough else k, chosen, rough)
-            into = proposed if rough else found
-            into += [(-score, number, row) for score, row in nearest if row >= 0]
-        for number, rows in _by_segment(sorted(proposed)[:candidates]).items():
-            scores = self._parts[number][0].scores(query, rows)
-            found += [(-score, number, row) for score, row in zip(scores, rows, strict=True)]
-        return [self._parts[number][0].hit(row, -score) for score, number, row in sorted(found)[:k]]
+            scores, rows = segment.nearest(query, candidates if rough else k, chosen, rough)
+            (proposed if rough else found).append(_rows(number, scores, rows))
+        best = _best(proposed, candidates)
+        for number in np.unique(best.parts).tolist():
+            rows = best.rows[best.parts == number]
+            found.append(_rows(number, self._parts[number][0].scores(query, rows), rows))
+        nearest = (column.tolist() for column in _best(found, k))
+        return [self._parts[number][0].hit(row, score) for score, number, row in zip(*nearest, strict=True)]
+
+    def _checked(self, vector: npt.ArrayLike, k: int) -> Vector:
+        query = np.asarray(vector, np.float32)
+        if query.shape != (self.dimensions,) or not np.isfinite(query).all() or k < 1:
+            raise ValueError(f"needs {self.dimensions} finite numbers and k > 0, not {query.shape} and {k}")
+        return query / (np.linalg.norm(query) or 1) if self.metric == "cosine" else query
 
     def document(self, key: str) -> Document | None:
         """A document's live version. Raises Damaged when its text is not whole."""
@@ -234,18 +246,18 @@ class _Segment:
         """Whether scanning codes for that many rows among those in `bits` beats comparing them all."""
         if self._codes is None:
             return False
-        rows = self.count if bits is None else int(np.unpackbits(bits).sum())
+        rows = self.count if bits is None else int.from_bytes(bits.tobytes(), "little").bit_count()
         return rows > candidates and rows >= _EXACT_BELOW * self.count
 
-    def scores(self, query: Vector, rows: Sequence[int]) -> list[float]:
+    def scores(self, query: Vector, rows: Numbers) -> Vector:
         """The exact scores of some rows."""
-        vectors = self.index.reconstruct_batch(np.array(rows, np.int64))
+        vectors = self.index.reconstruct_batch(rows)
         if self.index.metric_type == faiss.METRIC_INNER_PRODUCT:
-            return (vectors @ query).tolist()  # type: ignore[no-any-return]
-        return (-np.square(vectors - query).sum(axis=1)).tolist()  # type: ignore[no-any-return]
+            return vectors @ query  # type: ignore[no-any-return]
+        return -np.square(vectors - query).sum(axis=1)  # type: ignore[no-any-return]
 
-    def nearest(self, query: Vector, k: int, bits: Bits | None, rough: bool) -> Iterator[tuple[float, int]]:
-        """(score, row) of the nearest k rows among those in `bits`, -1 for each row missing; `rough`: by codes."""
+    def nearest(self, query: Vector, k: int, bits: Bits | None, rough: bool) -> tuple[Vector, Numbers]:
+        """Scores and rows of the nearest k rows among those in `bits`, or of fewer; `rough`: by codes."""
         index = self._codes if rough else self.index
         chosen = faiss.SearchParametersIVF() if rough else faiss.SearchParameters()
         if bits is not None:
@@ -256,7 +268,8 @@ class _Segment:
         scores, rows = index.search(query[None, :], min(k, self.count), params=chosen)
         faiss.omp_set_num_threads(threads)
         sign = 1 if self.index.metric_type == faiss.METRIC_INNER_PRODUCT else -1
-        return zip((sign * scores[0]).tolist(), rows[0].tolist(), strict=True)
+        there = rows[0] >= 0  # -1 for each row that is missing
+        return sign * scores[0][there], rows[0][there]
 
     def hit(self, row: int, score: float) -> Hit:
         [found] = self.chunks('"row" = ?', [row])
@@ -342,11 +355,16 @@ def _read_codes(folder: Path, entry: Mapping[str, Any], dimensions: int) -> Any:
     return codes if (codes.ntotal, codes.d) == (entry["rows"], dimensions) else None
 
 
-def _by_segment(found: Iterable[tuple[float, int, int]]) -> dict[int, list[int]]:
-    rows: dict[int, list[int]] = {}
-    for _, number, row in found:
-        rows.setdefault(number, []).append(row)
-    return rows
+def _rows(part: int, scores: Vector, rows: Numbers) -> _Rows:
+    return _Rows(scores, np.full(len(rows), part), rows)
+
+
+def _best(found: Sequence[_Rows], k: int) -> _Rows:
+    """The k highest scores, best first; of equal ones the first part's first row."""
+    empty = _rows(0, np.zeros(0, np.float32), np.zeros(0, np.int64))
+    scores, parts, rows = (np.concatenate(column) for column in zip(empty, *found, strict=True))
+    order = np.lexsort((rows, parts, -scores))[:k]
+    return _Rows(scores[order], parts[order], rows[order])
 
 
 def _read_live(folder: Path, file: Mapping[str, Any], rows: int) -> Bits:

@@ -9,7 +9,8 @@ from types import FrameType
 
 import uvicorn
 
-from service.app import engine_settings, make_services, open_ledger
+from service.app import engine_settings, make_services
+from service.data_folder import open_ledger
 from service.errors import Refused
 from service.logs import configure
 from service.settings import Settings

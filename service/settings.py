@@ -30,6 +30,7 @@ from service.sections import (
 )
 
 PREFIX = "TIDESTONE_"
+ELSEWHERE = "config.toml is not in the current folder: TIDESTONE_CONFIG says where it is."
 PLAIN_NAMES = {  # what other containers of a RAG stack already set
     "INGESTION_CHECKPOINT_DIR": "ingestion.checkpoint_dir",
     "INGESTION_BATCH_SIZE": "ingestion.batch_size",

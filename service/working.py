@@ -12,8 +12,9 @@ from uuid import uuid4
 from structlog.contextvars import bound_contextvars
 
 from service import __version__, failpoints
-from service.app import make_collector, make_merger, make_scrubber, open_ledger, open_tools
+from service.app import make_collector, make_merger, make_scrubber, open_tools
 from service.children import WORKER_GOES, die_with_parent, go_first
+from service.data_folder import open_ledger
 from service.engine.lease import Observer
 from service.engine.sweep import sweep
 from service.engine.tools import Tools

@@ -10,7 +10,7 @@ import pytest
 
 SERVICE = Path(__file__).parent.parent / "service"
 ROOMS = """
-errors bounds failpoints children reader console logs pid1 migrations __init__ <-
+errors bounds failpoints children reader logs pid1 migrations __init__ <-
 core <- errors
 ports <- core errors
 index <- core errors failpoints reader children
@@ -21,10 +21,12 @@ maintenance <- engine core ports errors failpoints index ledger reader children
 web <- engine maintenance core errors bounds
 sections <- bounds
 settings <- errors sections
+data_folder <- errors index ledger settings
+configured_model <- core errors embedders sections settings
 supervisor <- engine ledger core errors
-app <- core ports errors engine maintenance ledger index sources parsers embedders web settings sections supervisor
-cli selftest __main__ ingesting reindexing serving working follow session report options <- everything
-upkeep leaving safekeeping turning tending <- everything
+app <- core ports errors engine maintenance ledger index sources parsers embedders web settings sections supervisor data_folder \
+configured_model
+cli commands selftest __main__ serving working <- everything
 """
 ROWS = [row.split("<-") for row in ROOMS.strip().splitlines()]
 MAY = {room: set(right.split()) for left, right in ROWS for room in left.split()}

@@ -13,8 +13,9 @@ from typing import Any
 
 import pytest
 
-from service.app import make_jobs, open_ledger
+from service.app import make_jobs
 from service.cli import main
+from service.data_folder import open_ledger
 from service.engine.jobs import Jobs
 from service.ledger.migrate import FOLDER
 from service.ledger.revision import newest_revision

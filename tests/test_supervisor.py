@@ -13,7 +13,8 @@ from pathlib import Path
 import httpx2
 import pytest
 
-from service.app import make_jobs, open_ledger
+from service.app import make_jobs
+from service.data_folder import open_ledger
 from service.engine.jobs import Jobs, Order
 from service.ledger import workers
 from service.settings import load

@@ -23,7 +23,7 @@ from service.index.live import write_live
 from service.index.manifest import describe
 from service.index.records import Mask, SegmentId, live_name
 from service.index.segment import write_segment
-from service.ledger import collections, documents, segments
+from service.ledger import collections, segments, versions
 from service.ledger.database import AnyRow, Ledger, utc_now
 
 
@@ -95,8 +95,8 @@ class Committer:
             written.batch += 1
             written.opened.append(self._write_segment(batch, segment_id, written))
         with self._ledger.read() as c:
-            retired = [documents.version(c, self._state.id, version_id) for version_id in batch.retired]
-            unfinished = documents.unfinished_versions(c, self._state.id)
+            retired = [versions.by_id(c, self._state.id, version_id) for version_id in batch.retired]
+            unfinished = versions.unfinished(c, self._state.id)
         batch.abandoned += _outlived(batch, unfinished)
         gone = {draft.version_id for draft in batch.finished} | set(batch.abandoned)
         waiting = [version for version in unfinished if version.version_id not in gone]

@@ -7,7 +7,7 @@ from service.engine.cursors import number_of
 from service.engine.settings import EngineSettings
 from service.errors import NotFound
 from service.index.files import StoredFile, verify
-from service.ledger import collections, documents, segments
+from service.ledger import collections, documents, segments, versions
 from service.ledger.database import AnyRow, Ledger
 
 
@@ -42,7 +42,7 @@ def get(
         if row is None:
             raise NotFound("document", key if doc_id is None else doc_id)
         live = segments.live(c, collection.id)
-        version = documents.version(c, collection.id, row.version_id) if row.version_id else None
+        version = versions.by_id(c, collection.id, row.version_id) if row.version_id else None
     view = views.document_view(row)
     if version is not None:
         within = [

@@ -16,7 +16,7 @@ from service.engine.written import Written
 from service.failpoints import reach
 from service.index.merge import MergeInput, Target, merge_segments
 from service.index.records import SegmentId
-from service.ledger import documents, segments
+from service.ledger import segments, versions
 from service.ledger.database import Ledger, utc_now
 
 
@@ -25,7 +25,7 @@ def merge_if_needed(
 ) -> bool:
     """Merge one run of neighbours when there are too many; whether it did. Raises LeaseLost, TryAgain, Corrupt."""
     with ledger.read() as c:
-        unfinished = documents.unfinished_versions(c, state.id)
+        unfinished = versions.unfinished(c, state.id)
     described = [
         LiveSegment(
             s.first_batch,

@@ -7,7 +7,7 @@ from service.engine.reuse import Reuse
 from service.engine.state import CollectionState, Segment
 from service.engine.stored import StoredVersion
 from service.index.records import RowRecord
-from service.ledger import documents
+from service.ledger import documents, versions
 from service.ledger.database import AnyRow, Ledger
 
 _MOST_LEARNT = 1_000  # chunks of one version, all at once
@@ -31,9 +31,9 @@ class Recall:
         useless: list[int] = []
         with self._ledger.read() as c:
             twin = documents.with_content(c, self._state.id, draft.content_sha256)
-            unfinished = documents.unfinished_of(c, self._state.id, draft.doc_id) if draft.doc_id else []
+            unfinished = versions.unfinished_of(c, self._state.id, draft.doc_id) if draft.doc_id else []
             old = [
-                documents.version(c, self._state.id, row.version_id)
+                versions.by_id(c, self._state.id, row.version_id)
                 for row in (known, twin)
                 if row is not None and row.version_id is not None
             ]

@@ -10,7 +10,7 @@ from service.engine.draft import Batch, DocumentChange, Draft
 from service.engine.owner import Owner
 from service.engine.state import CollectionState, as_json
 from service.engine.written import Written
-from service.ledger import collections, documents, items, jobs, metrics, segments
+from service.ledger import collections, documents, items, jobs, metrics, segments, versions
 from service.ledger.database import utc_now
 
 EMBEDDING_FAILURES = ("embedder_died", "too_long")
@@ -160,10 +160,10 @@ def _versions(c: Connection, state: CollectionState, batch: Batch, owner: Owner,
     known += [
         {"state": "abandoned", **_the(state.id, "the_version", version_id)} for version_id in batch.abandoned
     ]
-    documents.save_versions(c, new, known)
+    versions.save(c, new, known)
     visible = [draft.version_id for draft in batch.finished if draft.version_id is not None]
-    documents.open_spans(c, state.id, visible, written.generation)
-    documents.close_spans(c, state.id, batch.retired, written.generation)
+    versions.open_spans(c, state.id, visible, written.generation)
+    versions.close_spans(c, state.id, batch.retired, written.generation)
 
 
 def _drafts(batch: Batch) -> list[Draft]:

@@ -25,7 +25,7 @@ from service.index.files import (
     verify,
 )
 from service.index.live import encode_live
-from service.ledger import documents, events, metrics, preparations, segments
+from service.ledger import events, metrics, preparations, segments, versions
 from service.ledger.database import Ledger
 
 FRESHLY_HASHED_BYTES = 64 << 20  # of the newest files, at every start; the rest at first use
@@ -214,12 +214,12 @@ def _mend_live(ledger: Ledger, lease: Lease, state: CollectionState, segment: Se
     """Write a live file anew from the ledger's versions, if that gives the very bytes that were there."""
     assert segment.live is not None
     with ledger.read() as c:
-        visible = {version for version, _ in documents.live_sizes(c, state.id)}
+        visible = {version for version, _ in versions.live_sizes(c, state.id)}
     try:
-        versions = state.chunk_file(segment).versions_of_rows()
+        of_rows = state.chunk_file(segment).versions_of_rows()
     except Corrupt:
         return False
-    data = encode_live(np.array([version in visible for version in versions], dtype=np.bool_))
+    data = encode_live(np.array([version in visible for version in of_rows], dtype=np.bool_))
     if hashlib.sha256(data).hexdigest() != segment.live.sha256:
         return False
     mend(state.folder, segment.live.name, data, "live", lease.token)

@@ -14,7 +14,7 @@ from service.index.chunkfile import ChunkFile
 from service.index.files import StoredFile, verify
 from service.index.merge import MergeInput, Target, merge_segments
 from service.index.records import MAX_ROWS, RowRecord
-from service.ledger import documents, segments, spaces
+from service.ledger import segments, spaces, versions
 from service.ledger.database import AnyRow, Ledger
 
 Rows = dict[int, list[int]]  # donor -> some of its rows
@@ -61,8 +61,8 @@ def plan(
 ) -> Plan:
     """Look for every row that is gone; changes nothing. Whoever gets it closes it. Raises Corrupt."""
     with ledger.read() as c:
-        visible = [version for version in documents.live_versions(c, state.id) if _is_in(version, damaged)]
-        unfinished = [v for v in documents.unfinished_versions(c, state.id) if _is_in(v, damaged)]
+        visible = [version for version in versions.live(c, state.id) if _is_in(version, damaged)]
+        unfinished = [v for v in versions.unfinished(c, state.id) if _is_in(v, damaged)]
         donors = _donors(c, state, damaged)
     made = Plan(damaged, donors, unfinished=unfinished)
     try:

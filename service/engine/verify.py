@@ -21,7 +21,7 @@ from service.index.collection_file import problem_of
 from service.index.commit_record import read_chain
 from service.index.files import StoredFile, verify
 from service.index.live import read_live
-from service.ledger import collections, documents, events, metrics, segments
+from service.ledger import collections, events, metrics, segments, versions
 from service.ledger.database import AnyRow, Ledger, store_identity
 
 _MOST_TOLD = 50  # problems of one kind
@@ -46,7 +46,7 @@ def verify_collection(ledger: Ledger, settings: EngineSettings, name: str) -> di
         store_id = store_identity(c).store_id
         row = collections.by_name(c, name)
         live = segments.live(c, row.id)
-        census = Census(documents.live_sizes(c, row.id))
+        census = Census(versions.live_sizes(c, row.id))
         newest = segments.newest_checkpoint(c, row.id)
         problems = list(_check_counts(c, row, live))
     folder = settings.folder(name)
@@ -79,7 +79,7 @@ def verify_collection(ledger: Ledger, settings: EngineSettings, name: str) -> di
 
 def _check_counts(c: Connection, row: AnyRow, live: Sequence[AnyRow]) -> Iterator[Problem]:
     counted = {
-        "documents": documents.count_visible(c, row.id),
+        "documents": versions.count_visible(c, row.id),
         "vectors": sum(segment.live_rows for segment in live),
     }
     for name, count in counted.items():
@@ -155,9 +155,9 @@ def _check_versions(ledger: Ledger, collection_id: str, census: Census) -> Itera
         for at in amiss[:_MOST_TOLD]:
             version, found, expected = (int(a[at]) for a in (census.versions, census.found, census.expected))
             kind = "missing" if found < expected else "duplicate"
-            key = documents.key_of_version(c, collection_id, version)
+            key = versions.key_of(c, collection_id, version)
             yield Problem(kind, key, f"{found} rows of version {version}, {expected} expected")
-        for row in documents.doubled(c, collection_id, _MOST_TOLD):
+        for row in versions.doubled(c, collection_id, _MOST_TOLD):
             yield Problem("duplicate", row.key, f"{row.versions} versions are visible, 1 expected")
     if len(amiss) > _MOST_TOLD:
         yield Problem("missing", "", f"{len(amiss) - _MOST_TOLD} more versions have too few or too many rows")

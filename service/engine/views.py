@@ -8,7 +8,7 @@ from sqlalchemy import Connection
 
 from service.core.job import State, Verb
 from service.core.progress import eta_seconds, rate_per_second
-from service.ledger import documents, jobs, segments
+from service.ledger import jobs, segments, versions
 from service.ledger.database import AnyRow
 
 _RATE_POINTS = 6
@@ -52,7 +52,7 @@ def progress_of(c: Connection, row: AnyRow) -> dict[str, Any]:
     settled = row.done + row.unchanged + row.skipped + row.failed + row.known_failed
     rate, sure = _rate(c, row)
     eta = eta_seconds(row.total, settled, rate) if sure else None
-    settled_id = documents.settled_up_to(c, row.collection_id, row.next_doc_id)
+    settled_id = versions.settled_up_to(c, row.collection_id, row.next_doc_id)
     return {
         "discovered": row.discovered,
         "total": row.total,

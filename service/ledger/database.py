@@ -1,6 +1,6 @@
 """Open the ledger, and run one transaction at a time on it."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -162,3 +162,12 @@ def _pass_a_point_around_statements(engine: Engine) -> None:
         def _reach(connection, *_, point=f"statement.{when}"):  # type: ignore[no-untyped-def]
             if connection.get_execution_options().get("writes", False):
                 reach(point)
+
+
+def by_columns(rows: Sequence[Mapping[str, Any]]) -> dict[tuple[str, ...], list[Mapping[str, Any]]]:
+    """Rows that change the same columns share a statement; `the_…` entries only select the row."""
+    groups: dict[tuple[str, ...], list[Mapping[str, Any]]] = {}
+    for row in rows:
+        names = tuple(sorted(name for name in row if not name.startswith("the_")))
+        groups.setdefault(names, []).append(row)
+    return groups

@@ -22,7 +22,7 @@ from service.index.live import read_live, write_live
 from service.index.merge import alive_after
 from service.index.records import Mask, SegmentId, live_name
 from service.index.scratch import ScratchId
-from service.ledger import documents, segments
+from service.ledger import segments, versions
 from service.ledger.database import utc_now
 from service.maintenance.work import Result, Work
 
@@ -103,7 +103,7 @@ def _take_in(work: Work, made: Made, inputs: list[Segment], alive: Mask) -> int:
     holding = work.holding
     state, ledger, lease = holding.state, holding.ledger, holding.lease
     with ledger.read() as c:
-        unfinished = documents.unfinished_versions(c, state.id)
+        unfinished = versions.unfinished(c, state.id)
     if any(holds_unfinished(segment, unfinished) for segment in inputs):
         raise _Outdated("a document in an input is not finished")
     written = Written(state.generation + 1, state.batch, "merge", utc_now(), time.monotonic())

@@ -7,7 +7,7 @@ from service.core import pace
 from service.engine.draft import Batch, DocumentChange, Place
 from service.engine.holding import Holding
 from service.engine.owner import MAINTENANCE
-from service.ledger import documents
+from service.ledger import documents, versions
 from service.ledger.database import AnyRow
 from service.ledger.documents import PURGED
 from service.maintenance.work import Work
@@ -24,7 +24,7 @@ def forget(work: Work, key: str) -> None:
         for row in rows:
             place = Place(row.folder, row.name, row.record, row.key)
             batch.documents.append(DocumentChange(place, row.doc_id, dict(values)))
-        forgotten = partial(documents.forget_versions, collection_id=holding.state.id, doc_ids=ids)
+        forgotten = partial(versions.forget, collection_id=holding.state.id, doc_ids=ids)
         holding.committer.commit(batch, MAINTENANCE, also=forgotten)
 
 

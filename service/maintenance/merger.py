@@ -19,7 +19,7 @@ from service.engine.settings import EngineSettings
 from service.engine.state import Segment, as_json, segment_of
 from service.errors import TryAgain
 from service.index import approximate, scratch
-from service.ledger import collections, documents, segments, tasks
+from service.ledger import collections, segments, tasks, versions
 from service.ledger.database import AnyRow, Ledger
 
 LOOK_SECONDS = 5.0
@@ -78,7 +78,7 @@ class Merger:
         if tasks.is_ordered(c, collection_id, Kind.COMPACT):
             return []
         live = [segment_of(row) for row in segments.live(c, collection_id)]
-        unfinished = documents.unfinished_versions(c, collection_id)
+        unfinished = versions.unfinished(c, collection_id)
         run = choose_large([_described(s, unfinished) for s in live], self.settings.merged_rows)
         return [] if run is None else live[run.start : run.stop]
 

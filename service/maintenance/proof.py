@@ -9,7 +9,7 @@ from service.errors import Corrupt
 from service.index.chunkfile import ChunkFile
 from service.index.files import StoredFile, verify
 from service.index.flatfile import read_rows
-from service.ledger import documents, segments
+from service.ledger import documents, segments, versions
 from service.ledger.database import AnyRow
 from service.reader import Collection, Damaged, Snapshot, Vector
 
@@ -24,9 +24,9 @@ def former_vectors(holding: Holding, doc_ids: Sequence[int]) -> list[Vector]:
     """
     state, found = holding.state, list[Vector]()
     with holding.ledger.read() as c:
-        versions = documents.versions_of(c, state.id, doc_ids[:MOST_ASKED], MOST_ASKED)
+        candidates = versions.of_documents(c, state.id, doc_ids[:MOST_ASKED], MOST_ASKED)
     sound: dict[int, bool] = {}
-    for version in versions:
+    for version in candidates:
         for segment, rows in _rows_of(holding, version, sound):
             vectors = read_rows(state.folder / segment.faiss["name"], state.space.dimensions, rows)
             # Another number of them: from before a switch to another model, of no use to ask with.

@@ -13,7 +13,8 @@ from uuid import uuid4
 
 from sqlalchemy import Connection
 
-from service.errors import Conflict, Corrupt, Refused
+from service.core.keys import root_of
+from service.errors import Conflict, Corrupt, Refused, TryAgain
 from service.failpoints import reach
 from service.index import copies, manifest
 from service.index.collection_file import NAME as COLLECTION
@@ -52,7 +53,8 @@ def rebuild(data_dir: Path, adopt: bool = False) -> dict[str, Any]:
 
     Jobs, events, metrics, and the history that a rollback needs are not in the chain: they begin anew. `adopt`: folders of
     several ledgers become this one's. Raises Refused, before anything is written, where a sound ledger is there, a
-    chain is broken, or folders belong to different ledgers; Conflict while another process has a collection.
+    chain is broken, or folders belong to different ledgers, TryAgain where the disk is full; Conflict while another process
+    has a collection.
     """
     _refuse_a_sound_ledger(data_dir)
     folders = sorted(path for path in (data_dir / "collections").glob("*") if (path / "commits").is_dir())
@@ -62,12 +64,15 @@ def rebuild(data_dir: Path, adopt: bool = False) -> dict[str, Any]:
         stores = {path: _identity(path, adopt) for path in folders}
         store_id = _one_store(stores, adopt)
         found = [_read(path) for path in folders]
+        _refuse_twins(found)
         staging = data_dir / f"{_STAGING}{uuid4().hex}"
         make_folder(staging)
         try:
             _write(staging, store_id, found)
-            for path, identity in stores.items():
-                if identity.get("store_id") != store_id and (path / COLLECTION).exists():
+            for (path, identity), each in zip(stores.items(), found, strict=True):
+                if not each.present.generation:
+                    _let_begin_anew(path)
+                elif identity.get("store_id") != store_id and (path / COLLECTION).exists():
                     put_aside(path, COLLECTION)
             aside = _put_into_place(staging, data_dir)
         finally:
@@ -110,7 +115,7 @@ def _identity(folder: Path, adopt: bool) -> dict[str, Any]:
         return unseal((folder / COLLECTION).read_bytes())
     except (OSError, Unsealed):
         chain = _chain(folder)
-        if not chain.records and not adopt:
+        if not chain.records and not adopt and (folder / manifest.NAME).exists():
             raise Refused(f"Nothing in {folder} says whose it is: move it away, or --adopt it.") from None
         newest = chain.records[-1] if chain.records else None
         return {} if newest is None else {"collection_id": newest.collection_id, "store_id": newest.store_id}
@@ -166,6 +171,26 @@ def _refuse_a_newer_manifest(folder: Path, present: Replayed) -> None:
         raise Refused(f"{folder.name}: nothing says which model its vectors are of. Restore a backup.")
 
 
+def _refuse_twins(found: list[Found]) -> None:
+    """A copy of a collection's folder beside it says of every file that it is the other's."""
+    names: dict[str, str] = {}
+    for each in found:
+        other = names.setdefault(each.collection_id, each.name)
+        if other != each.name:
+            raise Refused(
+                f"{each.name} and {other} are the same collection, one a copy of the other: move the copy away."
+            )
+
+
+def _let_begin_anew(folder: Path) -> None:
+    """Nothing was ever committed, so the next job makes another collection of this name. Its identity goes last: this
+    can run again."""
+    for path in (folder / "commits").iterdir():
+        put_aside(folder, f"commits/{path.name}")
+    if (folder / COLLECTION).exists():
+        put_aside(folder, COLLECTION)
+
+
 def _write(staging: Path, store_id: str, found: list[Found]) -> None:
     """The new ledger, closed and durable, in a folder of its own."""
     with closing(Ledger.open(sqlite_url(staging))) as ledger:
@@ -175,6 +200,8 @@ def _write(staging: Path, store_id: str, found: list[Found]) -> None:
             for each in found:
                 if each.present.generation:
                     _put_collection(c, each)
+    if any((staging / f"{LEDGER}{end}").exists() for end in _BESIDE):  # SQLite does not say so when it closes
+        raise TryAgain("disk_low", f"{staging / LEDGER} does not fit on the disk")
     copies.sync(staging / LEDGER)
     reach("rebuild.written")
 
@@ -213,27 +240,25 @@ def _known(version: dict[str, Any], is_live: bool) -> dict[str, Any]:
     return {**version, "state": state}
 
 
-def _put_sources(c: Connection, found: Found) -> dict[int, int]:
-    """Number in the records -> number here; a source's name is what its documents' keys begin with."""
-    numbers: dict[int, int] = {}
+def _put_sources(c: Connection, found: Found) -> dict[str, int]:
+    """Root -> number here. Not by the numbers in the records: every rebuild gives others."""
+    numbers: dict[str, int] = {}
     for document in found.present.documents.values():
-        number = document["source_id"]
-        if number is not None and number not in numbers:
-            root = str(document["key"]).partition("/")[0]
+        root = root_of(document["key"])
+        if root not in numbers:
             row = {
                 "collection_id": found.collection_id,
                 "type": "library",
                 "root": root,
                 "path": UNKNOWN_PATH,
             }
-            numbers[number] = anew.put_source(c, row)
+            numbers[root] = anew.put_source(c, row)
     return numbers
 
 
-def _documents(found: Found, sources: dict[int, int]) -> Iterator[dict[str, Any]]:
-    fallback = next(iter(sources.values()), None)
+def _documents(found: Found, sources: dict[str, int]) -> Iterator[dict[str, Any]]:
     for doc_id, document in sorted(found.present.documents.items()):
-        source_id = sources.get(document["source_id"], fallback)
+        source_id = sources[root_of(document["key"])]
         yield {**document, "collection_id": found.collection_id, "doc_id": doc_id, "source_id": source_id}
 
 

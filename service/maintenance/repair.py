@@ -11,7 +11,7 @@ from service.engine.publish import publish
 from service.engine.recover import is_whole, recover
 from service.engine.repair import take_out
 from service.engine.verify import verify_collection
-from service.ledger import collections, documents, events, segments
+from service.ledger import collections, events, segments, versions
 from service.maintenance.work import Result, Work
 
 _NOTHING_LOST: Mapping[str, Any] = {"segments": [], "documents": 0, "rescued": 0}
@@ -68,7 +68,7 @@ def _correct_counts(work: Work) -> bool:
         holding.lease.hold(c)
         segments.trust(c, state.id, [segment.segment_id for segment in state.segments])
         row = collections.by_id(c, state.id)
-        counted = {"documents": documents.count_visible(c, state.id), "vectors": state.vectors}
+        counted = {"documents": versions.count_visible(c, state.id), "vectors": state.vectors}
         said = {"documents": row.documents, "vectors": row.vectors}
         state.documents = counted["documents"]
         if counted == said:

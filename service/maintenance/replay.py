@@ -46,9 +46,8 @@ class Replayed:
         self.points.append((len(self.live), self.vectors, settled))
 
     def _documents(self, record: CommitRecord) -> None:
-        source_id = record.source["id"] if record.source else None
         for said in (*record.documents, *record.versions_added):
-            new = {**UNKNOWN, **{name: said[name] for name in _PLACE}, "source_id": source_id}
+            new = {**UNKNOWN, **{name: said[name] for name in _PLACE}}
             first = {"generation": record.generation, "updated_at": record.at}
             self.documents.setdefault(said["doc_id"], new | first)
         for doc_id, values in values_of(record):

@@ -22,7 +22,7 @@ from service.index import manifest
 from service.index.files import sync_folder
 from service.index.live import write_live
 from service.index.records import Mask, live_name
-from service.ledger import collections, documents, events, segments, spaces, spans
+from service.ledger import collections, documents, events, segments, spaces, spans, versions
 from service.ledger.database import AnyRow, utc_now
 from service.maintenance import history
 from service.maintenance.generations import Turn, check, left_out
@@ -144,10 +144,10 @@ def _commit(work: Work, written: Written, plan: Plan) -> Result:
     with ledger.write() as c:
         lease.hold(c)
         record.checkpoint(c, state, written, MAINTENANCE, plan.documents, settled=0)
-        documents.close_spans(c, state.id, plan.leave, written.generation)
-        documents.open_spans(c, state.id, plan.come, written.generation)
+        versions.close_spans(c, state.id, plan.leave, written.generation)
+        versions.open_spans(c, state.id, plan.come, written.generation)
         spaces.go_back(c, state.id, turn.generation, written.generation)
-        documents.abandon(c, state.id, plan.undone.begun)
+        versions.abandon(c, state.id, plan.undone.begun)
         reach("rollback.spans")
         restore(c, state.id, plan.sources, written.at)
         documents.unread_without_version(c, state.id)

@@ -25,7 +25,7 @@ from service.index.chunkfile import ChunkFile
 from service.index.files import put_aside, sync_folder, verify
 from service.index.live import write_live
 from service.index.records import Mask, live_name
-from service.ledger import documents, events, jobs, preparations, segments, spaces
+from service.ledger import documents, events, jobs, preparations, segments, spaces, versions
 from service.ledger.database import AnyRow, utc_now
 
 Json = dict[str, Any]
@@ -146,9 +146,9 @@ class Switch:
             self._say(c, written)
             keys = [{"the_collection": state.id, "the_doc": doc.doc_id} for _, _, doc in known]
             documents.save(c, [], [{**v, **key} for v, key in zip(changes, keys, strict=True)])
-            documents.save_versions(c, [self._version(*one) for one in recut], [])
-            documents.close_spans(c, state.id, [row.version_id for row in special], written.generation)
-            documents.open_spans(c, state.id, [row.recut_id for row, *_ in recut], written.generation)
+            versions.save(c, [self._version(*one) for one in recut], [])
+            versions.close_spans(c, state.id, [row.version_id for row in special], written.generation)
+            versions.open_spans(c, state.id, [row.recut_id for row, *_ in recut], written.generation)
         reach("ledger.after")
         written.adopt_into(state)
         state.documents -= len(lost)

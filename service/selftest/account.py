@@ -10,7 +10,7 @@ from typing import Any
 from sqlalchemy import func, select
 
 from service.engine.verify import verify_collection
-from service.ledger import collections, documents, segments
+from service.ledger import collections, segments, versions
 from service.ledger.database import AnyRow
 from service.ledger.schema import documents as document_rows
 from service.ledger.schema import events
@@ -109,7 +109,7 @@ def _some(of: Mapping[Any, Any]) -> list[Any]:
 def _collection(world: World, row: AnyRow) -> Account:
     folder = world.settings.folder(row.name)
     with world.ledger.read() as c:
-        live = {version.key: version.chunks for version in documents.live_versions(c, row.id)}
+        live = {version.key: version.chunks for version in versions.live(c, row.id)}
         states = select(document_rows.c.key, document_rows.c.state)
         states = states.where(document_rows.c.collection_id == row.id)
         said = {found.key: found.state for found in c.execute(states)}

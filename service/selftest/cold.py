@@ -12,11 +12,11 @@ from pathlib import Path
 
 import numpy as np
 
-from service.app import find_model
+from service.commands.session import load_settings
+from service.configured_model import find_model
 from service.errors import TidestoneError
 from service.reader import Collection, Vector
 from service.selftest.account import DOUBLED, LOST, MANUAL, UNREADABLE, Fault
-from service.session import load_settings
 
 MOST_SECONDS = 300
 _LEAST_COSINE = 0.9999  # vectors depend in their last bits on what they were embedded together with

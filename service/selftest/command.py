@@ -7,9 +7,9 @@ from typing import Annotated, Any
 
 import typer
 
-from service.console import say, show, show_facts
+from service.commands.console import say, show, show_facts
+from service.commands.options import JsonFlag
 from service.errors import BadRequest
-from service.options import JsonFlag
 
 
 def register(app: typer.Typer) -> None:

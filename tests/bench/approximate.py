@@ -59,7 +59,7 @@ def sentences(count: int) -> list[str]:
             for text in _said_in(path):
                 for line in text.replace(". ", ".\n").splitlines():
                     line = " ".join(line.split())
-                    if 40 <= len(line) <= 240 and line.count(" ") >= 5:
+                    if 30 <= len(line) <= 240 and line.count(" ") >= 4:
                         found.setdefault(line)
             if len(found) >= count:
                 return random.Random(7).sample(list(found)[:count], count)

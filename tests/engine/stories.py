@@ -5,7 +5,7 @@ from pathlib import Path
 
 from service.index.commit_record import CommitRecord, read_chain
 from service.index.manifest import NAME as MANIFEST
-from service.ledger import documents, segments
+from service.ledger import documents, segments, versions
 from service.ledger.collections import by_name
 from service.selftest.documents import SETTINGS, change, fill
 from tests.engine.world import World
@@ -92,7 +92,7 @@ def _check_numbers(world: World) -> None:
     assert len(numbers) == len(keys) == len(set(said))
     with world.ledger.read() as c:
         row = by_name(c, "docs")
-        live = list(documents.live_versions(c, row.id))
+        live = list(versions.live(c, row.id))
         counted = documents.count_by_state(c, row.id)
     assert {version.key for version in live} == {key for key, _, _ in world.expected()}
     assert {version.key: version.doc_id for version in live}.items() <= keys.items()

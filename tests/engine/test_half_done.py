@@ -9,7 +9,7 @@ import pytest
 
 from service.engine.lease import Observer
 from service.engine.sweep import sweep
-from service.ledger import documents
+from service.ledger import versions
 from service.ledger.collections import by_name
 from service.ports import FileRead, FileTask, Left, Piece, Span
 from service.selftest.fake_preparer import FakePreparer
@@ -55,7 +55,7 @@ def resume(world: World, job: dict[str, Any]) -> dict[str, Any]:
 
 def unfinished(world: World) -> int:
     with world.ledger.read() as c:
-        return len(documents.unfinished_versions(c, by_name(c, "docs").id))
+        return len(versions.unfinished(c, by_name(c, "docs").id))
 
 
 def test_what_is_in_of_a_large_document_is_not_embedded_again(world: World, victims: Victims) -> None:

@@ -26,7 +26,7 @@ from service.core.job import Verb
 from service.core.upkeep import Kind
 from service.engine.lease import Observer
 from service.engine.sweep import sweep
-from service.ledger import collections, documents
+from service.ledger import collections, versions
 from service.maintenance.duties import DUTIES
 from service.reader import Collection
 from tests.engine.holding import Died
@@ -174,7 +174,7 @@ class Histories(RuleBasedStateMachine):
         for chunk in Collection.open(self.world.files).rows():
             found[chunk.version] = found.get(chunk.version, 0) + 1
         with self.world.ledger.read() as c:
-            assert found == dict(documents.live_sizes(c, row.id))
+            assert found == dict(versions.live_sizes(c, row.id))
         assert (row.documents, row.vectors) == (len(found), sum(found.values()))
 
     def work(self) -> None:

@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from service.app import open_ledger
 from service.core.job import Verb
+from service.data_folder import open_ledger
 from service.engine.lease import Observer
 from service.engine.sweep import sweep
 from service.errors import Refused, TidestoneError, TryAgain

@@ -8,7 +8,16 @@ import pytest
 from sqlalchemy import Connection, event
 
 from service.core.job import Fact, Verb
-from service.ledger import collections, documents, events, items, jobs, leases, metrics, preparations
+from service.ledger import (
+    collections,
+    events,
+    items,
+    jobs,
+    leases,
+    metrics,
+    preparations,
+    versions,
+)
 from service.ledger.database import AnyRow, Ledger, utc_now
 
 
@@ -134,7 +143,7 @@ def test_a_commit_does_not_read_every_version_to_find_the_unfinished_ones(ledger
     with ledger.write() as c:
         job = new_job(c)
         with plans(c) as found:
-            documents.unfinished_versions(c, job.collection_id)
+            versions.unfinished(c, job.collection_id)
         assert {index_of(plan) for plan in found} == {"unfinished_versions"}, found
 
 

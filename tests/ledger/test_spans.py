@@ -5,7 +5,7 @@ import random
 import pytest
 from sqlalchemy import Connection, insert
 
-from service.ledger import collections, documents, spans
+from service.ledger import collections, spans, versions
 from service.ledger.database import Ledger
 from service.ledger.schema import documents as document_rows
 from service.ledger.spans import Difference, Tally
@@ -30,15 +30,15 @@ class History:
         said |= {"first_batch": 1, "last_batch": 1}
         numbers = [(d, 10 * d + n) for d in ids for n in range(3)]
         new = [{"collection_id": self.id, "doc_id": d, "version_id": v, **said} for d, v in numbers]
-        documents.save_versions(c, new, [])
+        versions.save(c, new, [])
 
     def become(self, visible: Visible) -> None:
         """One more generation."""
         before, generation = self.visible[-1], len(self.visible)
         gone = [v for d, v in before.items() if visible.get(d) != v]
         come = [v for d, v in visible.items() if before.get(d) != v]
-        documents.close_spans(self.c, self.id, gone, generation)
-        documents.open_spans(self.c, self.id, come, generation)
+        versions.close_spans(self.c, self.id, gone, generation)
+        versions.open_spans(self.c, self.id, come, generation)
         self.visible.append(visible)
 
     def differences(self, start: int, end: int) -> list[Difference]:

@@ -12,7 +12,7 @@ import pytest
 from service.core import pace
 from service.core.upkeep import Kind
 from service.errors import Conflict, NotFound
-from service.ledger import collections, documents
+from service.ledger import collections, documents, versions
 from service.maintenance import departures, proof
 from service.ports import Float32Vector, Folder
 from service.reader import Collection
@@ -224,7 +224,7 @@ def test_an_unfinished_version_goes_too(world: World) -> None:
     assert job["state"] == "interrupted"
     world.stop.clear()
     with world.ledger.read() as c:
-        assert documents.unfinished_versions(c, collections.by_name(c, "docs").id)
+        assert versions.unfinished(c, collections.by_name(c, "docs").id)
     done = withdraw(world, "library/a.txt")
     assert done["result"]["verified"]
     assert done["result"]["searched"] > 0
@@ -232,7 +232,7 @@ def test_an_unfinished_version_goes_too(world: World) -> None:
     assert world.resume(job["id"])["state"] == "succeeded"
     assert world.contents() == set()
     with world.ledger.read() as c:
-        assert not documents.unfinished_versions(c, collections.by_name(c, "docs").id)
+        assert not versions.unfinished(c, collections.by_name(c, "docs").id)
     assert world.verify()["valid"]
 
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, Protocol
 
-from service.console import say, span
+from service.commands.console import say, span
 
 LINE_SECONDS = 5.0
 

@@ -5,9 +5,9 @@ from typing import Annotated, Any
 
 import typer
 
-from service.console import say, show, show_facts, show_table, size
-from service.options import JsonFlag
-from service.session import load_settings, open_jobs
+from service.commands.console import say, show, show_facts, show_table, size
+from service.commands.options import JsonFlag
+from service.commands.session import load_settings, open_jobs
 
 Folder = Annotated[Path, typer.Argument(help="The folder that holds the backups, one folder each.")]
 
@@ -43,9 +43,9 @@ def restore(
     json: JsonFlag = False,
 ) -> None:
     """Bring a backup back into an empty data folder, check every file, and publish its collections."""
+    from service.commands.tending import tend
     from service.core.upkeep import Kind
     from service.maintenance.put_back import put_back
-    from service.tending import tend
 
     settings = load_settings({"service.data_dir": into and into.absolute()})
     back = put_back(source.absolute(), settings.data_dir)

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from service.console import say, show_facts, show_table, size, span
+from service.commands.console import say, show_facts, show_table, size, span
 
 View = Mapping[str, Any]
 

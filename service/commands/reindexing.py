@@ -5,12 +5,13 @@ from contextlib import closing
 from threading import Event
 from typing import Any
 
-from service.app import make_jobs, open_ledger, open_tools
-from service.console import say, show_facts
+from service.app import make_jobs, open_tools
+from service.commands.console import say, show_facts
+from service.commands.follow import display
+from service.commands.ingesting import EXIT_CODES, INTERRUPTED, Companion
 from service.core.job import State
+from service.data_folder import open_ledger
 from service.engine import collections
-from service.follow import display
-from service.ingesting import EXIT_CODES, INTERRUPTED, Companion
 from service.maintenance.reindex_order import Reindexing
 from service.settings import Settings
 from service.working import new_worker_id, registered, stop_on_signals

@@ -6,10 +6,10 @@ from typing import Annotated, Any
 import typer
 
 from service.bounds import MOST_ID
-from service.console import say, show, show_facts, show_table
+from service.commands.console import say, show, show_facts, show_table
+from service.commands.options import Collection, Cursor, JsonFlag, Limit
+from service.commands.session import load_settings, open_jobs
 from service.errors import BadRequest
-from service.options import Collection, Cursor, JsonFlag, Limit
-from service.session import load_settings, open_jobs
 
 View = Mapping[str, Any]
 
@@ -43,8 +43,8 @@ def rollback(
     json: JsonFlag = False,
 ) -> None:
     """Make a collection what it was at an earlier generation; that can be rolled back too."""
+    from service.commands.tending import show_task, tend
     from service.maintenance.generations import Generations, Turn
-    from service.tending import show_task, tend
 
     turn = Turn(generation, tuple(job or ()), revive_deleted)
     if preview:

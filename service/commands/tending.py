@@ -6,9 +6,10 @@ from dataclasses import dataclass
 from threading import Event
 from typing import Any
 
-from service.app import make_keeper, open_ledger
-from service.console import say, show_facts, show_table
+from service.app import make_keeper
+from service.commands.console import say, show_facts, show_table
 from service.core.upkeep import OPEN, TaskState
+from service.data_folder import open_ledger
 from service.maintenance.keeper import Keeper
 from service.maintenance.orders import Orders
 from service.settings import Settings

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager
 from typing import TYPE_CHECKING, Any
 
-from service.console import show
+from service.commands.console import show
 from service.errors import BadRequest, Refused
 
 if TYPE_CHECKING:
@@ -36,7 +36,8 @@ def working_settings(overrides: Mapping[str, Any] | None = None) -> "Settings":
 @contextmanager
 def open_jobs(settings: "Settings | None" = None) -> Iterator["Jobs"]:
     """The use cases of jobs over a ledger that is there already. Raises Refused where it is not."""
-    from service.app import make_jobs, open_ledger
+    from service.app import make_jobs
+    from service.data_folder import open_ledger
 
     settings = settings or load_settings()
     with closing(open_ledger(settings, create=False)) as ledger:
@@ -45,8 +46,8 @@ def open_jobs(settings: "Settings | None" = None) -> Iterator["Jobs"]:
 
 def ask(verb: str, job_id: str | None, as_json: bool) -> None:
     """Ask a job, or the only one that allows it, and show the job as it is then."""
+    from service.commands.report import show_job
     from service.core.job import Verb
-    from service.report import show_job
 
     with open_jobs() as jobs:
         view = jobs.ask(job_id or _only_one(jobs, verb), Verb(verb))

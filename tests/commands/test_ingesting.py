@@ -7,12 +7,12 @@ from typing import Any
 
 import pytest
 
+from service.commands.follow import View
+from service.commands.ingesting import Companion, Intent, choose, place
 from service.core.job import State, Verb
 from service.engine.jobs import Order
 from service.engine.lease import Lease, Observer, Wanted
 from service.errors import BadRequest, Conflict
-from service.follow import View
-from service.ingesting import Companion, Intent, choose, place
 from service.ledger import jobs as job_rows
 from service.settings import load
 from tests.engine.world import World

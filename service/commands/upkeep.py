@@ -4,10 +4,10 @@ from typing import Annotated, NoReturn
 
 import typer
 
-from service.console import show, show_facts
+from service.commands.console import show, show_facts
+from service.commands.options import Collection, JsonFlag, Limit
+from service.commands.session import load_settings, open_jobs, working_settings
 from service.errors import BadRequest
-from service.options import Collection, JsonFlag, Limit
-from service.session import load_settings, open_jobs, working_settings
 
 
 def register(app: typer.Typer) -> None:
@@ -28,8 +28,8 @@ def repair(
     json: JsonFlag = False,
 ) -> None:
     """Hash every file, and mend what is damaged; only documents that nothing else holds are done again."""
+    from service.commands.tending import show_task, tend
     from service.core.upkeep import Kind
-    from service.tending import show_task, tend
 
     if rebuild:
         _rebuild(adopt, json)
@@ -44,9 +44,9 @@ def repair(
 
 def _rebuild(adopt: bool, json: bool) -> NoReturn:
     """Then every collection climbs the start-up ladder, which publishes what is missing."""
+    from service.commands.tending import tend
     from service.core.upkeep import Kind
     from service.maintenance.rebuild import rebuild
-    from service.tending import tend
 
     settings = load_settings()
     told = rebuild(settings.data_dir, adopt)
@@ -62,8 +62,8 @@ def _rebuild(adopt: bool, json: bool) -> NoReturn:
 def compact(collection: Collection = "default", json: JsonFlag = False) -> None:
     """Make the large merges that are worth it now, instead of when a worker comes to it."""
     from service.app import make_merger
+    from service.commands.tending import show_tasks, tend
     from service.ledger import collections
-    from service.tending import show_tasks, tend
 
     settings, done = load_settings(), []
     with tend(settings) as tended:
@@ -78,7 +78,7 @@ def compact(collection: Collection = "default", json: JsonFlag = False) -> None:
 def reindex(collection: Collection = "default", json: JsonFlag = False) -> None:
     """Embed a collection anew with the configured model, from its stored texts; the same command again goes on."""
     settings = working_settings()
-    from service import reindexing
+    from service.commands import reindexing
 
     done, code = reindexing.reindex(settings, collection, silent=json)
     show(done, reindexing.show_reindexed, json)
@@ -87,8 +87,8 @@ def reindex(collection: Collection = "default", json: JsonFlag = False) -> None:
 
 def collect(collection: Collection = "default", json: JsonFlag = False) -> None:
     """Remove files that no kept generation needs any more, after their grace; a worker does so by itself."""
+    from service.commands.tending import show_task, tend
     from service.core.upkeep import Kind
-    from service.tending import show_task, tend
 
     with tend(load_settings()) as tended:
         done = tended.see_through(tended.orders.place(collection, Kind.COLLECT))
@@ -98,8 +98,8 @@ def collect(collection: Collection = "default", json: JsonFlag = False) -> None:
 
 def tasks(limit: Limit = 20, json: JsonFlag = False) -> None:
     """List maintenance tasks, newest first."""
+    from service.commands.tending import show_tasks
     from service.maintenance.orders import Orders
-    from service.tending import show_tasks
 
     with open_jobs() as jobs:
         show(Orders(jobs.ledger, jobs.settings).listing(limit=limit), show_tasks, json)

@@ -10,15 +10,16 @@ from pathlib import Path
 from threading import Event
 from typing import Any
 
-from service.app import make_jobs, open_ledger, open_tools
+from service.app import make_jobs, open_tools
+from service.commands.follow import Display, View, display
 from service.core.job import UNFINISHED, State, Verb
+from service.data_folder import open_ledger
 from service.engine import collections
 from service.engine.jobs import Jobs, Order
 from service.engine.roots import Location, locate
 from service.engine.sweep import sweep
 from service.engine.worker import Worker
 from service.errors import BadRequest, Conflict, IllegalMove, NotFound, TryAgain
-from service.follow import Display, View, display
 from service.ledger import jobs as job_rows
 from service.ledger.database import AnyRow, Ledger
 from service.settings import Settings

@@ -6,9 +6,9 @@ from typing import Annotated, Any
 
 import typer
 
-from service.console import show
-from service.options import Collection, JsonFlag, one_document
-from service.session import load_settings
+from service.commands.console import show
+from service.commands.options import Collection, JsonFlag, one_document
+from service.commands.session import load_settings
 
 Documents = Annotated[list[str], typer.Argument(help="Keys of documents, or their ids.")]
 Order = Callable[[Any, str, Mapping[str, Any]], dict[str, Any]]
@@ -48,8 +48,8 @@ def drop(
     collection: Annotated[str, typer.Argument(help="The collection's name.")], json: JsonFlag = False
 ) -> None:
     """Delete a whole collection, with its jobs and files; a job that is at work on it is cancelled."""
+    from service.commands.tending import show_task, tend
     from service.maintenance.departures import drop
-    from service.tending import show_task, tend
 
     with tend(load_settings()) as tended:
         done = tended.see_through(drop(tended.orders, collection))
@@ -58,7 +58,7 @@ def drop(
 
 
 def _order(order: Order, documents: Sequence[str], collection: str, json: bool) -> None:
-    from service.tending import show_tasks, tend
+    from service.commands.tending import show_tasks, tend
 
     with tend(load_settings()) as tended:
         which = [one_document(document, None) for document in documents]
