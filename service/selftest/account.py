@@ -9,11 +9,11 @@ from typing import Any
 
 from sqlalchemy import func, select
 
-from service.engine.verify import verify_collection
 from service.ledger import collections, segments, versions
 from service.ledger.database import AnyRow
 from service.ledger.schema import documents as document_rows
 from service.ledger.schema import events
+from service.maintenance.verify import verify_collection
 from service.reader import Collection
 from service.selftest.phases import Phase
 from service.selftest.world import World
