@@ -33,7 +33,7 @@ def copy_ledger(ledger: Ledger, to: Path) -> None:
     if ledger.file is None:
         raise Refused("This ledger is not SQLite: back it up with its own tools, for example pg_dump.")
     with (
-        translated(),
+        translated(ledger.file),
         closing(sqlite3.connect(ledger.file)) as source,
         closing(sqlite3.connect(to)) as target,
     ):
@@ -50,10 +50,10 @@ def copy_ledger(ledger: Ledger, to: Path) -> None:
 
 @contextmanager
 def looking_into(copy: Path) -> Iterator[Connection]:
-    """A ledger's copy, read as it is: nothing is written beside it."""
+    """A ledger's copy, read as it is: nothing is written beside it. Raises TryAgain."""
     engine = create_engine(f"sqlite:///file:{copy.absolute()}?mode=ro&immutable=1&uri=true")
     try:
-        with translated(), engine.connect() as connection:
+        with translated(copy), engine.connect() as connection:
             yield connection
     finally:
         engine.dispose()
@@ -64,7 +64,7 @@ def changing(copy: Path) -> Iterator[Connection]:
     """A ledger's copy that nobody uses yet; changes are synced at the end of the block."""
     engine = create_engine(f"sqlite:///{copy.absolute()}")
     try:
-        with translated(), engine.begin() as connection:
+        with translated(copy), engine.begin() as connection:
             connection.exec_driver_sql("PRAGMA synchronous = FULL")
             yield connection
     finally:

@@ -11,6 +11,7 @@ from fcntl import LOCK_EX, LOCK_NB, flock
 from pathlib import Path
 from uuid import uuid4
 
+from service.engine.faults import told
 from service.errors import BadRequest, Corrupt, Refused, TidestoneError
 from service.failpoints import reach
 from service.index import copies
@@ -36,10 +37,11 @@ class Made:
     new_bytes: int  # that are not shared with an earlier backup or the data folder
 
 
+@told()
 def back_up(ledger: Ledger, data_dir: Path, into: Path) -> Made:
     """A new folder below `into`, named after the time; what an earlier backup there has is shared with it.
 
-    Raises Refused (no SQLite ledger; a damaged file, which `tidestone repair` mends first), TryAgain (disk full).
+    Raises Refused (no SQLite ledger; a damaged file, which `tidestone repair` mends first), TryAgain (disk full, or failing).
     """
     if into.resolve().is_relative_to(data_dir.resolve() / "collections"):
         raise Refused(f"{into} is inside the data that is to be backed up: choose another folder.")

@@ -14,6 +14,7 @@ from uuid import uuid4
 from sqlalchemy import Connection
 
 from service.core.keys import root_of
+from service.engine.faults import told
 from service.errors import Conflict, Corrupt, Refused, TryAgain
 from service.failpoints import reach
 from service.index import copies, manifest
@@ -48,6 +49,7 @@ class Found:
     segment: int  # the highest number
 
 
+@told()
 def rebuild(data_dir: Path, adopt: bool = False) -> dict[str, Any]:
     """Make the ledger from every collection's commit chain, and put a damaged one aside; what was found.
 
