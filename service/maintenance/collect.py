@@ -18,6 +18,7 @@ from service.ledger import collections, garbage, segments
 from service.ledger import retained as retained_rows
 from service.ledger.database import AnyRow, utc_now
 from service.ledger.garbage import Seen
+from service.maintenance.backup import clear_dead
 from service.maintenance.work import Result, Work
 
 
@@ -32,6 +33,7 @@ def run(work: Work, now: Callable[[], Seen] = seen_now) -> Result:
     In this order, so that every file is seen unneeded by two collections at least.
     """
     holding = work.holding
+    clear_dead(holding.settings.data_dir)
     removed = _remove(work, now())
     _read_back(work)
     with holding.ledger.write() as c:
@@ -50,7 +52,8 @@ def run(work: Work, now: Callable[[], Seen] = seen_now) -> Result:
 def terms_of(c: Connection, collection: AnyRow, settings: EngineSettings) -> Terms:
     """What is to be kept. Days count back from the newest checkpoint: what rests does not lose its history."""
     newest = segments.newest_checkpoint(c, collection.id)
-    end = datetime.fromisoformat(utc_now() if newest is None else newest.at)
+    now = utc_now()  # before which a clock that was ahead does not count
+    end = datetime.fromisoformat(now if newest is None else min(newest.at, now))
     since = end - timedelta(days=settings.retain_days)
     return Terms(
         jobs=settings.retain_jobs,
