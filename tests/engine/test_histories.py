@@ -214,7 +214,9 @@ class Histories(RuleBasedStateMachine):
             task = self.generations.order("docs", turn)
         except Conflict:  # it is not kept any more, or a job is at work
             return
-        before, done = self.world.contents(), self.world.tend(task)
+        before = self.world.contents()
+        self.world.keeper(dead_seconds=0.0).serve_idle("tending", self.world.stop)
+        done = self.world.orders.get(task["id"])
         if done["state"] == "failed":  # a segment of then was damaged, and its rows are in another one now
             assert "cannot come back" in done["error"]["message"]
             assert self.world.contents() == before
@@ -293,7 +295,8 @@ class Histories(RuleBasedStateMachine):
         """Whatever maintenance waits is done, and the start-up ladder is climbed."""
         self.world.duties = DUTIES
         task = self.world.orders.place("docs", Kind.REPAIR)
-        done = self.world.tend(task)
+        self.world.keeper(dead_seconds=0.0).serve_idle("tending", self.world.stop)
+        done = self.world.orders.get(task["id"])
         assert done["state"] == "done", done
 
     def left_of(self, contents: Contents) -> Contents:
