@@ -30,6 +30,7 @@ from service.maintenance import withdraw
 from service.maintenance.backup import clear_dead
 from service.maintenance.collect import remove
 from service.maintenance.forget import forget
+from service.maintenance.past import mind_the_past
 from service.maintenance.proof import document_ids, former_vectors, is_file, is_out
 from service.maintenance.publishing import publish_for_certain
 from service.maintenance.work import Result, Work
@@ -49,7 +50,12 @@ def run(work: Work) -> Result:
     rewritten = 0
     for row in _holding_it(work, keys):
         work.check()
-        _rewrite(work, row, keys)
+        try:
+            _rewrite(work, row, keys)
+        except Corrupt:
+            if row.segment_id not in {segment.segment_id for segment in state.segments}:
+                mind_the_past(work)  # gives up what is damaged: the next attempt finds it in quarantine
+            raise
         rewritten += 1
     removed = _clear_quarantine(state.folder, keys)
     clear_dead(holding.settings.data_dir)
@@ -194,8 +200,15 @@ def _remove(folder: Path, files: Sequence[StoredFile]) -> None:
 
 
 def _clear_quarantine(folder: Path, keys: Sequence[KeyRange]) -> list[str]:
-    """Remove what was put aside of segments that hold the document, or can no longer be read at all."""
+    """Remove what was put aside of segments that hold the document, or can no longer be read at all.
+
+    Vectors without their chunks are such: nobody can tell whose they are.
+    """
     removed = []
+    for path in sorted((folder / "quarantine").glob("*.faiss*")):
+        if not any(path.parent.glob(f"{path.name.partition('.')[0]}.chunks*")):
+            removed.append(path.name)
+            path.unlink()
     for path in sorted((folder / "quarantine").glob("*.chunks*")):
         try:
             is_of_it = bool(rows_of(path, keys))
