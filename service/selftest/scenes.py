@@ -140,13 +140,15 @@ def flip_oldest_vectors(world: World) -> None:
 
 
 def spoil_past_and_present(world: World) -> None:
-    """A segment in use is damaged, and one that only older generations need."""
+    """A segment in use is damaged, and one that only older generations need; rows of another are there twice."""
     flip_oldest_vectors(world)
     row = _row(world)
     with world.ledger.read() as c:
         live = {found.segment_id for found in segments.live(c, row.id)}
         past = [found for found in segments.past(c, row.id) if found.segment_id not in live]
     flip(world.files / past[0].chunks["name"])
+    with world.ledger.write() as c:
+        segments.change_span(c, row.id, past[-1].segment_id, past[-1].from_generation, to_generation=None)
 
 
 def flip(path: Path) -> None:
