@@ -17,7 +17,7 @@ from service.index.live import decode_live, encode_live
 from service.index.records import Mask, live_name
 from service.ledger import collections, segments
 from service.ledger.database import AnyRow
-from service.maintenance.census import Census, columns_of
+from service.maintenance.census import Census, Rows, columns_of
 from tests.engine.world import OLD, World
 from tests.maintenance.test_repair import is_whole, ordered
 
@@ -207,13 +207,29 @@ def test_killed_in_the_middle_it_is_done_by_the_next(filled: World, point: str) 
 
 
 @pytest.mark.parametrize(
-    ("ordinals", "amiss"),
-    [([0, 1, 2], 0), ([2, 0, 1], 0), ([0, 1], 1), ([0, 1, 2, 2], 1), ([0, 0, 2], 1), ([1, 1, 1], 1)],
+    ("ordinals", "chunks", "amiss"),
+    [
+        ([0, 1, 2], 3, 0),
+        ([2, 0, 1], 3, 0),
+        ([0, 1], 3, 1),
+        ([0, 1, 2, 2], 3, 1),
+        ([0, 0, 2], 3, 1),
+        ([1, 1, 1], 3, 1),  # the same sum
+        ([0, 0, 1, 2, 5, 5], 6, 1),  # the same sum of squares
+    ],
 )
-def test_a_count_alone_does_not_say_that_each_chunk_is_there_once(ordinals: list[int], amiss: int) -> None:
-    census = Census([(7, 3)])
+def test_a_count_alone_does_not_say_that_each_chunk_is_there_once(
+    ordinals: list[int], chunks: int, amiss: int
+) -> None:
+    census = Census([(7, chunks)])
     assert census.count(*columns_of([(7, ordinal) for ordinal in ordinals])).size == 0
     assert len(census.amiss()) == amiss
+
+
+def test_a_row_that_is_alive_stays_so_whatever_is_dead_before_it() -> None:
+    parts = [([(7, 0), (7, 1)], np.array([False, True])), ([(7, 1), (7, 0)], np.array([True, True]))]
+    chosen = Rows.of(parts).chosen(Census([(7, 2)]))
+    assert chosen.tolist() == [False, True, False, True]
 
 
 def test_other_files_stay_as_they_are(filled: World) -> None:
