@@ -76,7 +76,8 @@ def names(c: Connection) -> list[str]:
 
 
 def fence(c: Connection) -> None:
-    """Free every lease under a token that nobody of the life before can have."""
+    """Free every lease under a token that nobody of the life before can have; nothing is published, and is to be."""
+    c.execute(update(collections).values(published_generation=0))
     raised = leases.c.token + RAISED_TOKENS
     c.execute(update(leases).values(token=raised, holder="", job_id="", lock_host=""))
 

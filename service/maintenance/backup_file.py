@@ -47,7 +47,8 @@ def write(root: Path, backup: Backup) -> None:
 
 
 def read(root: Path) -> Backup:
-    """Raises BadRequest where there is no finished backup, Corrupt where its list is damaged."""
+    """Raises BadRequest where there is no finished backup, or one that names files elsewhere; Corrupt where its list is
+    damaged."""
     path = root / NAME
     try:
         values = unseal(path.read_bytes())
@@ -58,4 +59,15 @@ def read(root: Path) -> Backup:
     if values.pop("format") != FORMAT:
         raise BadRequest(f"{path} was made by another version of Tidestone: restore it with that one.")
     files = [Kept(**file) for file in values.pop("files")]
+    for file in files:
+        if not _is_inside(file.path):
+            raise BadRequest(
+                f"{path} names {file.path!r}, which is no file of a backup: nothing is restored from it."
+            )
     return Backup(files=files, **values)
+
+
+def _is_inside(path: str) -> bool:
+    """The list comes from outside, and what it names is written: nothing but the ledger and files of collections."""
+    first, *others = path.split("/")
+    return path == LEDGER or (first == "collections" and bool(others) and not {"", ".", ".."} & set(others))

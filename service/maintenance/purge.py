@@ -77,6 +77,7 @@ def _throw_merges_away(work: Work) -> None:
             while (made := tasks.ordered(c, state.id, Kind.COMPACT)) is not None:
                 tasks.fail(c, made.id, "purged", "it was made before a document was purged")
         scratch.clear(state.folder)
+        sync_folder(state.folder / scratch.FOLDER)  # or a power cut brings the text back
 
 
 def _empty_the_bin(work: Work) -> None:

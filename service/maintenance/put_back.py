@@ -85,7 +85,8 @@ def _bring(source: Path, data_dir: Path, file: Kept, name: str) -> None:
 
 
 def _bring_ledger(source: Path, data_dir: Path, file: Kept) -> None:
-    for left in (LEDGER, f"{LEDGER}-wal", f"{LEDGER}-shm", _FRESH):
+    # A journal too: it would be played back into another backup's ledger.
+    for left in (LEDGER, f"{LEDGER}-wal", f"{LEDGER}-shm", _FRESH, f"{_FRESH}-journal"):
         (data_dir / left).unlink(missing_ok=True)
     _bring(source, data_dir, file, _FRESH)
     with ledger_copy.changing(data_dir / _FRESH) as c:
