@@ -7,17 +7,10 @@ import numpy as np
 
 from service.index.files import StoredFile, verify, write_new
 
-APPROXIMATE_ABOVE = 50_000  # rows; below, scanning the vectors themselves is fast enough
-
 _SAMPLE_ROWS = 8_192  # 512 for each of the 16 centroids of a sub-quantiser
 _BLOCK_ROWS = 4_096
 _BITS = 4
 _METRICS = {"cosine": faiss.METRIC_INNER_PRODUCT, "l2": faiss.METRIC_L2}
-
-
-def pays(rows: int) -> bool:
-    """Whether a segment of so many rows is worth codes."""
-    return rows >= APPROXIMATE_ABOVE
 
 
 def build(root: Path, vectors: StoredFile, name: str, metric: str, dimensions: int) -> StoredFile:

@@ -43,6 +43,8 @@ def rebuild(data_dir: Path, adopt: bool = False) -> dict[str, Any]:
     if not folders:
         raise Refused(f"{data_dir} has no collection to make a ledger from: restore a backup.")
     with _alone(folders):
+        for left in data_dir.glob(f"{_STAGING}*"):
+            shutil.rmtree(left, ignore_errors=True)
         stores = {path: _identity(path, adopt) for path in folders}
         store_id = _one_store(stores, adopt)
         found = [_read(path) for path in folders]
@@ -67,8 +69,6 @@ def rebuild(data_dir: Path, adopt: bool = False) -> dict[str, Any]:
 
 
 def _refuse_a_sound_ledger(data_dir: Path) -> None:
-    for left in data_dir.glob(f"{_STAGING}*"):
-        shutil.rmtree(left, ignore_errors=True)
     file = data_dir / LEDGER
     if file.exists() and file.stat().st_size and not is_damaged(file):
         raise Refused(

@@ -39,7 +39,9 @@ def account_of(world: World) -> Account:
     return {
         "collections": {row.name: _collection(world, row) for row in rows},
         "jobs": jobs,
-        "tasks": [[task["kind"], task["state"]] for task in world.orders.listing()["tasks"]],
+        "tasks": sorted(
+            {(task["kind"], task["state"]) for task in world.orders.listing()["tasks"]}
+        ),  # a merge may be made twice
         "taken out": taken_out,
         "beside": [
             n for n in _names(world.settings.data_dir, deep=False) if not n.startswith("tidestone.db-")
