@@ -32,7 +32,7 @@ class Past:
             if not past._is_whole(number, said):
                 broken[begin] += 1
                 broken[end] -= 1
-        first = present.spaces[0][0]  # before it nobody knows what vectors meant
+        first = present.spaces[0][0] if present.spaces else 0  # before it nobody knows what vectors meant
         depth = list(accumulate(broken))
         past.generations = [g for g in committed if first <= g < present.generation and not depth[g]]
         whole = set(past.generations)
