@@ -73,7 +73,6 @@ class Texts:
         for segment in near:
             if is_whole(state, segment.chunks):
                 file = texts._held.enter_context(ChunkFile(state.folder / segment.chunks.name))
-                file.meta()  # now it is open, and no name is needed any more
                 texts.files.append((segment, file))
         return texts
 

@@ -197,7 +197,9 @@ def test_killed_in_the_middle_the_rest_comes_from_the_sources(filled: World, pas
 def test_who_is_told_to_stop_does_not_wait_for_vectors(filled: World) -> None:
     class Endless(FakeEmbedder):
         def submit(self, text: str) -> Future[Float32Vector]:
-            filled.stop.set()
+            self.texts.append(text)
+            if len(self.texts) == 21:  # all
+                filled.stop.set()
             return Future()
 
     filled.embedder_of_keepers = Endless()
