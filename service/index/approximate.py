@@ -6,6 +6,7 @@ import faiss
 import numpy as np
 
 from service.index.files import StoredFile, verify, write_new
+from service.index.flatfile import mapped
 
 _SAMPLE_ROWS = 8_192  # 512 for each of the 16 centroids of a sub-quantiser
 _BLOCK_ROWS = 4_096
@@ -19,7 +20,7 @@ def build(root: Path, vectors: StoredFile, name: str, metric: str, dimensions: i
     The same vectors make the same bytes. Memory holds the codes twice, an eighth of a byte per number, and a sample.
     Raises Corrupt, FileExistsError and TryAgain.
     """
-    flat = faiss.read_index(str(verify(root, vectors)), faiss.IO_FLAG_MMAP_IFC)
+    flat = mapped(verify(root, vectors))
     threads = faiss.omp_get_max_threads()
     faiss.omp_set_num_threads(1)  # with more, sums come out in another order
     try:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from fcntl import LOCK_EX, LOCK_NB, flock
 from pathlib import Path
 
+from service.engine.faults import told
 from service.errors import Conflict, Corrupt, Refused
 from service.failpoints import reach
 from service.index import copies
@@ -29,6 +30,7 @@ class Restored:
     bytes: int
 
 
+@told()
 def put_back(source: Path, data_dir: Path) -> Restored:
     """Copy, and hash what was copied. The ledger comes last: without it there is nothing to open.
 

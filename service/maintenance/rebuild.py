@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
+from service.engine.faults import told
 from service.errors import Conflict, Corrupt, Refused, TryAgain
 from service.failpoints import reach
 from service.index import copies, manifest
@@ -29,6 +30,7 @@ _STAGING = ".rebuild-"
 _BESIDE = ("-wal", "-shm")
 
 
+@told()
 def rebuild(data_dir: Path, adopt: bool = False) -> dict[str, Any]:
     """Make the ledger from every collection's commit chain, and put a damaged one aside; what was found.
 
