@@ -35,9 +35,9 @@ def rebuild(data_dir: Path, adopt: bool = False) -> dict[str, Any]:
     """Make the ledger from every collection's commit chain, and put a damaged one aside; what was found.
 
     Jobs, events, metrics and pins are not in the chain: they begin anew. Earlier generations are there again where all
-    their files are. `adopt`: folders of several ledgers become this one's. Raises Refused, before anything is written, where a sound ledger is there, a
-    chain is broken, or folders belong to different ledgers, TryAgain where the disk is full; Conflict while another process
-    has a collection.
+    their files are. `adopt`: folders of several ledgers become this one's. Raises Refused, before anything is written,
+    where a sound ledger is there, a chain is broken, or folders belong to different ledgers; TryAgain where the disk is
+    full; Conflict while another process has a collection.
     """
     _refuse_a_sound_ledger(data_dir)
     folders = sorted(path for path in (data_dir / "collections").glob("*") if (path / "commits").is_dir())
