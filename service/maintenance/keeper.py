@@ -37,6 +37,7 @@ from service.ports import Embedder
 
 REFUSALS = (BadRequest, Conflict, NotFound, Refused)
 MOST_ATTEMPTS = 5  # of a task that keeps ending in a way nobody expected
+MOST_DEATHS = 10  # of workers with the same task in hand, in a row: some may be kills that mean nothing
 RETRY_SECONDS = 5.0
 PUBLISH_SECONDS = 10.0  # between two tries to publish for somebody who is gone
 
@@ -181,12 +182,22 @@ class Keeper:
             check()
             with self.ledger.write() as c:
                 holding.lease.hold(c)
+                self._give_up_what_kills(c, holding.state.id, kinds)
                 due = tasks.next_open(c, holding.state.id, kinds)
                 begun = due and tasks.begin(c, due.id, holding.lease.token)
             if begun is None:
                 return served
             served = True
             self._do(Work(begun, holding, check, self.embedder))
+
+    def _give_up_what_kills(self, c: Connection, collection_id: str, kinds: Collection[Kind]) -> None:
+        """A task for which there is not enough memory, say, would end one worker after the other, and no job would run."""
+        while (due := tasks.next_open(c, collection_id, kinds)) is not None and tasks.deaths(
+            due
+        ) >= MOST_DEATHS:
+            message = f"{MOST_DEATHS} workers in a row have ended with it: see whether it had enough memory"
+            tasks.fail(c, due.id, "worker_gone", message)
+            metrics.add(c, "ingest_maintenance_total", 1, kind=due.kind, outcome="failed")
 
     def _do(self, work: Work) -> None:
         """One task. What it raises beyond a refusal ends the lease: nothing is retried under the same token."""

@@ -22,8 +22,8 @@ from service.ledger.damage import is_damaged
 from service.ledger.database import Ledger, sqlite_url
 from service.ledger.migrate import migrate
 from service.maintenance.looking_back import Past
+from service.maintenance.rebuilt_rows import Found, put_collection
 from service.maintenance.replay import Replayed, replay
-from service.maintenance.retelling import Found, put_collection
 
 LEDGER = "tidestone.db"
 _STAGING = ".rebuild-"

@@ -1,4 +1,4 @@
-"""A collection's rows in a ledger that is made anew, as its commit records and its files tell them."""
+"""The rows of one collection in a ledger that is made anew, from what its folder says."""
 
 import zlib
 from collections.abc import Iterator
