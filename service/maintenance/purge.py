@@ -125,7 +125,8 @@ def _rewrite(work: Work, row: AnyRow, keys: Sequence[KeyRange]) -> None:
     lives = _lives(work, row, name, rows_of(state.folder / old[1].name, keys))
     written = Written(state.generation + 1, state.batch, "purge", utc_now(), time.monotonic())
     _reopen(state, written, row.segment_id, new)
-    write_commit_record(state, lease.token, written, MAINTENANCE, {})
+    told = {"redacted": _as_json(row.segment_id, new, lives)}
+    write_commit_record(state, lease.token, written, MAINTENANCE, told)
     reach("ledger.before")
     with ledger.write() as c:
         lease.hold(c)
@@ -159,6 +160,12 @@ class Live:
     from_generation: int
     new: StoredFile
     rows: int
+
+
+def _as_json(segment_id: int, new: tuple[StoredFile, StoredFile], lives: Sequence[Live]) -> dict[str, Any]:
+    """What a rebuild must know of segments that only earlier generations have, and of those generations."""
+    said = [{"from": live.from_generation, "live": as_json(live.new), "rows": live.rows} for live in lives]
+    return {"segment": segment_id, "faiss": as_json(new[0]), "chunks": as_json(new[1]), "lives": said}
 
 
 def _lives(work: Work, row: AnyRow, name: SegmentId, rows: Sequence[int]) -> list[Live]:
