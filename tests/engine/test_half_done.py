@@ -17,7 +17,8 @@ from service.selftest.victims import FINISHED, KILLED, Victims
 from tests.engine.world import OLD, World
 
 SETTINGS: dict[str, Any] = {"batch_size": 1, "segment_rows": 8, "max_retries": 1}
-LARGE = "\n\n".join(f"paragraph {n} of many" for n in range(60))
+# Every tenth paragraph takes a while to embed: however late a worker gets to its commits, they are several.
+LARGE = "\n\n".join(f"{'slow ' if n % 10 == 9 else ''}paragraph {n} of many" for n in range(60))
 
 
 class CoarsePreparer(FakePreparer):
