@@ -63,15 +63,6 @@ def has(path: Path, sha256: str) -> bool:
     return True
 
 
-def sync(path: Path) -> None:
-    """Bring a file's bytes to the disk."""
-    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
 def _copy(source: Path, target: Path) -> None:
     with source.open("rb") as given, target.open("xb") as taken:
         shutil.copyfileobj(given, taken, 1 << 20)

@@ -14,7 +14,7 @@ from service.errors import Corrupt, Refused
 from service.failpoints import reach
 from service.index import copies
 from service.index.collection_file import NAME as COLLECTION
-from service.index.files import hash_file, make_data_folder, make_folder, sync_folder
+from service.index.files import hash_file, make_data_folder, make_folder, sync, sync_folder
 from service.ledger import backup as ledger_copy
 from service.ledger.backup import Wanted
 from service.ledger.database import Ledger, store_identity, utc_now
@@ -115,7 +115,7 @@ def _stage(ledger: Ledger, data_dir: Path, staging: Path, target: Path) -> list[
     for _ in range(_TRIES):
         (target / LEDGER).unlink(missing_ok=True)
         ledger_copy.copy_ledger(ledger, target / LEDGER)
-        copies.sync(target / LEDGER)
+        sync(target / LEDGER)
         reach("backup.copied")
         with ledger_copy.looking_into(target / LEDGER) as c:
             wanted = list(ledger_copy.wanted_files(c))

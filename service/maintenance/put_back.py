@@ -8,7 +8,7 @@ from pathlib import Path
 from service.errors import Corrupt, Refused
 from service.failpoints import reach
 from service.index import copies
-from service.index.files import make_data_folder, sync_folder, write_new
+from service.index.files import make_data_folder, sync, sync_folder, write_new
 from service.ledger import backup as ledger_copy
 from service.maintenance import backup_file
 from service.maintenance.backup_file import LEDGER, Backup, Kept
@@ -72,7 +72,7 @@ def _forget_others(data_dir: Path, backup: Backup) -> None:
 def _bring(source: Path, data_dir: Path, file: Kept, name: str) -> None:
     target = data_dir / name
     if copies.has(target, file.sha256):
-        copies.sync(target)  # an earlier attempt may have been killed before that
+        sync(target)  # an earlier attempt may have been killed before that
         return
     copies.make_folders(data_dir, Path(name).parent)
     # The bytes, not a second name: what befalls the restored file must not befall the backup.
@@ -91,7 +91,7 @@ def _bring_ledger(source: Path, data_dir: Path, file: Kept) -> None:
     _bring(source, data_dir, file, _FRESH)
     with ledger_copy.changing(data_dir / _FRESH) as c:
         ledger_copy.fence(c)
-    copies.sync(data_dir / _FRESH)
+    sync(data_dir / _FRESH)
     reach("restore.fenced")
     (data_dir / _FRESH).rename(data_dir / LEDGER)
     sync_folder(data_dir)

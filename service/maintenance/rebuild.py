@@ -19,7 +19,7 @@ from service.failpoints import reach
 from service.index import copies, manifest
 from service.index.collection_file import NAME as COLLECTION
 from service.index.commit_record import Chain, encode, read_chain
-from service.index.files import make_folder, put_aside, sync_folder
+from service.index.files import make_folder, put_aside, sync, sync_folder
 from service.index.sealed import Unsealed, unseal
 from service.ledger import anew
 from service.ledger.backup import RAISED_TOKENS
@@ -202,7 +202,7 @@ def _write(staging: Path, store_id: str, found: list[Found]) -> None:
                     _put_collection(c, each)
     if any((staging / f"{LEDGER}{end}").exists() for end in _BESIDE):  # SQLite does not say so when it closes
         raise TryAgain("disk_low", f"{staging / LEDGER} does not fit on the disk")
-    copies.sync(staging / LEDGER)
+    sync(staging / LEDGER)
     reach("rebuild.written")
 
 

@@ -3,7 +3,7 @@
 import shutil
 from pathlib import Path
 
-from service.core.job import Verb
+from service.core.job import State, Verb
 from service.selftest.victims import take_up
 from tests.engine.stories import check_that_nothing_is_lost_or_doubled, later_run, library
 from tests.powerloss.checking import check_the_same_end, check_what_was_promised, opened
@@ -63,8 +63,9 @@ def only_a_folder(folder: Path, tell: Tell) -> None:
 def the_same_again(folder: Path) -> None:
     """What a user does after a power cut: the same command again."""
     with opened(folder) as world:
-        if world.jobs.find(world.order()) is None:
-            world.jobs.create(world.order())
+        job = world.jobs.find(world.order()) or world.jobs.create(world.order())
+        if job["state"] == State.PAUSED:
+            world.jobs.ask(job["id"], Verb.RESUME)
         take_up(world)
         job = world.jobs.find(world.order())
         assert job is not None

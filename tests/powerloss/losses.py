@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from tests.powerloss.disk import File, Loss, Naming, Write
 
 SECTOR_BYTES = 512  # what a disk writes in one step
+_GOES_ON = 0.8  # chance that one change of names more has been done
 
 
 def _all(file: File) -> bytes:
@@ -65,6 +66,23 @@ def scattered(seed: int) -> Loss:
         )
 
     return Loss(f"scattered by seed {seed}", names, content)
+
+
+def in_order(seed: int) -> Loss:
+    """Some of what is pending was done, in order, up to any point; of names and of every file by itself."""
+    chance = random.Random(seed)
+    until: dict[int, bool] = {}
+
+    def names(pending: Sequence[Naming]) -> Sequence[Naming]:
+        for naming in pending:
+            until.setdefault(naming.number, chance.random() < _GOES_ON)
+        stop = next((at for at, naming in enumerate(pending) if not until[naming.number]), len(pending))
+        return pending[:stop]
+
+    def content(file: File) -> bytes:
+        return _with(file, file.pending[: chance.randint(0, len(file.pending))])
+
+    return Loss(f"in order by seed {seed}", names, content)
 
 
 def _sectors(write: Write) -> Sequence[Write]:
