@@ -46,6 +46,7 @@ def engine_settings(settings: Settings) -> EngineSettings:
         max_retries=ingestion.max_retries,
         min_free_bytes=ingestion.min_free_bytes,
         max_live_segments=settings.index.max_live_segments,
+        approximate_above=settings.index.approximate_above,
         retain_jobs=settings.index.retain_jobs,
         retain_days=settings.index.retain_days,
         gc_grace_seconds=settings.index.gc_grace_seconds,

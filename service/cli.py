@@ -237,7 +237,7 @@ def search(
 def verify(collection: Collection = "default", json: JsonFlag = False) -> None:
     """Hash every file of a collection and compare its contents with the ledger; exit 1 unless all is well."""
     from service.commands import report
-    from service.engine.verify import verify_collection
+    from service.maintenance.verify import verify_collection
 
     with open_jobs() as jobs:
         found = verify_collection(jobs.ledger, jobs.settings, collection)

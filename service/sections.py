@@ -85,6 +85,7 @@ class IndexSection(BaseModel):
 
     model_config = _FROZEN
     max_live_segments: int = Field(default=64, ge=2)
+    approximate_above: int = Field(default=50_000, ge=1_000)
     retain_jobs: int = Field(default=10, ge=0, le=10_000)
     retain_days: float = Field(default=7.0, ge=0, le=36_500)
     gc_grace_seconds: float = Field(default=900.0, ge=0, le=31_536_000)

@@ -30,10 +30,16 @@ def backup(folder: Folder, json: JsonFlag = False) -> None:
 
 
 def backups(folder: Folder, json: JsonFlag = False) -> None:
-    """List the finished backups in a folder, oldest first."""
-    from service.maintenance.backup import listing
+    """List the finished backups in a folder, oldest first; what is none is told on stderr."""
+    from service.maintenance.backup import look
+    from service.maintenance.backup_file import Backup
 
-    found = [_told(path, made) for path, made in listing(folder.absolute())]
+    found = []
+    for path, made in look(folder.absolute()):
+        if isinstance(made, Backup):
+            found.append(_told(path, made))
+        else:
+            say(f"tidestone: {made}")
     show({"backups": found}, _show_backups, json)
 
 

@@ -9,6 +9,7 @@ TARGET_ROWS = (
 )
 TARGET_BYTES = 512 << 20
 MOST_ROWS = 131_072  # of a segment merged outside the lease
+APPROXIMATE_ABOVE = 50_000  # rows; below, scanning a segment's vectors themselves is fast enough
 LARGE_SHARE = 0.75  # of that: such a segment is left alone
 WORTH_SHARE = 0.03  # of that: in a smaller one dead rows are no reason
 DEAD_SHARE = 0.25

@@ -77,7 +77,7 @@ class Claims:
         return [KnownFile(self.tools.ledger, self.job.collection_id, key, rows.get(key)) for key in keys]
 
     def _start(self, chosen: Sequence[AnyRow], intake: Intake, feeder: Feeder) -> None:
-        require_room(self.tools.settings)
+        require_room(self.tools.settings, self.tools.ledger)
         with self.tools.ledger.write() as c:
             self.lease.hold(c)
             started = items.start(c, [item.id for item in chosen])

@@ -1,6 +1,8 @@
 """Which of the system's errors a job waits out, and what a person can do about them."""
 
 import errno
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from service.errors import TryAgain
 
@@ -20,3 +22,14 @@ def passing(error: Exception) -> TryAgain | None:
         return None
     code, help_ = _WAITS[error.errno]
     return TryAgain(code, f"{error}: {help_}")
+
+
+@contextmanager
+def told() -> Iterator[None]:
+    """Raises TryAgain in place of the system's errors that pass."""
+    try:
+        yield
+    except OSError as error:
+        if (why := passing(error)) is not None:
+            raise why from error
+        raise

@@ -194,7 +194,7 @@ class Ingest(Interruptible):
 
     def _commit(self, batch: Batch) -> None:
         if batch:
-            require_room(self.tools.settings)
+            require_room(self.tools.settings, self.tools.ledger)
             while self.merge():  # before one more segment is added
                 pass
             batch.restarts = self._new_restarts()

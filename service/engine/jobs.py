@@ -59,7 +59,7 @@ class Jobs:
 
         Raises BadRequest (also for a key that came with another body), Conflict, SpaceMismatch, TryAgain (disk_low).
         """
-        require_room(self.settings)
+        require_room(self.settings, self.ledger)
         space, weights = self.space()
         with self.ledger.write() as c:
             digest = _digest(body or repr(order).encode())

@@ -13,6 +13,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from service.core.job import State
 from service.engine import views
+from service.engine.room import lack_of_room
 from service.engine.settings import EngineSettings
 from service.engine.waiting import working
 from service.errors import TryAgain
@@ -83,7 +84,7 @@ def readiness(
         worker = _worker_problem(c)
     if worker and not enabled:
         worker = "ingestion is disabled: set ingestion.enabled = true"
-    problems = {"disk": _disk_problem(settings), "model": model_problem, "worker": worker}
+    problems = {"disk": _disk_problem(settings, ledger), "model": model_problem, "worker": worker}
     return {
         "status": "ready",
         "able_to_ingest": {name: {"ok": not text, "problem": text} for name, text in problems.items()},
@@ -100,15 +101,13 @@ def _answering(ledger: Ledger) -> Iterator[Connection]:
         raise TryAgain("ledger_unavailable", type(error).__name__) from error
 
 
-def _disk_problem(settings: EngineSettings) -> str:
+def _disk_problem(settings: EngineSettings, ledger: Ledger) -> str:
     try:
-        free = shutil.disk_usage(settings.data_dir).free
+        return lack_of_room(settings, ledger)
     except OSError as error:
         return (
             f"{settings.data_dir} cannot be looked at ({error.strerror}): mount it again, or correct data_dir"
         )
-    low = free < settings.min_free_bytes
-    return f"{free} bytes are free, {settings.min_free_bytes} are wanted" if low else ""
 
 
 def _of_disk(settings: EngineSettings) -> Iterator[Sample]:

@@ -25,7 +25,7 @@ from service.index.files import (
     verify,
 )
 from service.index.live import encode_live
-from service.ledger import events, metrics, preparations, segments, versions
+from service.ledger import events, metrics, preparations, segments, spans
 from service.ledger.database import Ledger
 
 FRESHLY_HASHED_BYTES = 64 << 20  # of the newest files, at every start; the rest at first use
@@ -173,12 +173,15 @@ def _damaged_segments(
         if not _is_sound(state, segment, deep) or not _has_live(ledger, lease, state, segment, deep):
             damaged.append(segment)
         elif segment.codes is not None and not is_whole(state, segment.codes, deep):
-            _do_without_codes(ledger, lease, state, segment)
+            do_without_codes(ledger, lease, state, segment)
     return damaged
 
 
-def _do_without_codes(ledger: Ledger, lease: Lease, state: CollectionState, segment: Segment) -> None:
+def do_without_codes(ledger: Ledger, lease: Lease, state: CollectionState, segment: Segment) -> None:
     """They are derived: a merge will make them anew."""
+    assert segment.codes is not None, "these are damaged or missing"
+    if (state.folder / segment.codes.name).exists():
+        put_aside(state.folder, segment.codes.name)
     with ledger.write() as c:
         lease.hold(c)
         segments.change(c, state.id, segment.segment_id, codes=None)
@@ -195,7 +198,7 @@ def _is_sound(state: CollectionState, segment: Segment, deep: bool) -> bool:
 def _has_live(ledger: Ledger, lease: Lease, state: CollectionState, segment: Segment, deep: bool) -> bool:
     if segment.live is None or is_whole(state, segment.live, deep):
         return True
-    return _mend_live(ledger, lease, state, segment)
+    return mend_live(ledger, lease, state, segment)
 
 
 def is_whole(state: CollectionState, file: StoredFile, deep: bool = True) -> bool:
@@ -210,11 +213,14 @@ def is_whole(state: CollectionState, file: StoredFile, deep: bool = True) -> boo
     return True
 
 
-def _mend_live(ledger: Ledger, lease: Lease, state: CollectionState, segment: Segment) -> bool:
-    """Write a live file anew from the ledger's versions, if that gives the very bytes that were there."""
+def mend_live(
+    ledger: Ledger, lease: Lease, state: CollectionState, segment: Segment, generation: int | None = None
+) -> bool:
+    """Write a live file anew from the versions visible at a generation (None: now), if that gives the very bytes
+    that were there."""
     assert segment.live is not None
     with ledger.read() as c:
-        visible = {version for version, _ in versions.live_sizes(c, state.id)}
+        visible = spans.visible_at(c, state.id, state.generation if generation is None else generation)
     try:
         of_rows = state.chunk_file(segment).versions_of_rows()
     except Corrupt:

@@ -10,6 +10,7 @@ from service.core.keys import file_of
 from service.engine import rescue
 from service.engine.commit import Committer
 from service.engine.draft import Batch, DocumentChange, Place
+from service.engine.giving_up import broken_spans, give_up
 from service.engine.owner import Owner
 from service.engine.recover import is_whole
 from service.engine.state import CollectionState, Segment
@@ -31,7 +32,8 @@ def take_out(
 ) -> dict[str, Any]:
     """Put what other files hold of damaged segments into new ones, retire the rest, and queue its documents again.
 
-    Returns what was done, in numbers. Raises LeaseLost, TryAgain, Corrupt.
+    Earlier generations that cannot be without what is damaged are given up. Returns what was done, in numbers.
+    Raises LeaseLost, TryAgain, Corrupt.
     """
     with closing(rescue.plan(ledger, state, damaged)) as plan:
         lost = plan.lost
@@ -51,9 +53,11 @@ def take_out(
     for segment in damaged:
         _put_aside(state, segment)
     names = [segment.faiss.name for segment in damaged]
-    said = {"segments": names, "documents": len(lost), "rescued": plan.rescued}
+    said = {"segments": names, "documents": len(lost), "rescued": plan.rescued, "generations": 0}
+    broken = broken_spans(ledger, state, {segment.segment_id for segment in damaged})
 
     def say_so(c: Connection) -> None:
+        said["generations"] = give_up(c, state.id, broken)
         events.record(c, "segment_damaged", said, collection_id=state.id)
         metrics.add(c, "ingest_restores_total", 1, outcome="repaired")
 

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from service.core.merging import MOST_ROWS
+from service.core.merging import APPROXIMATE_ABOVE, MOST_ROWS
 from service.core.pace import FULL_ROWS
 from service.index.manifest import KEPT_CHECKPOINTS
 
@@ -21,6 +21,9 @@ class EngineSettings:
     max_retries: int = 3
     min_free_bytes: int = 256 << 20
     max_live_segments: int = 64
+    approximate_above: int = (
+        APPROXIMATE_ABOVE  # rows of a segment: from so many on codes propose what is compared
+    )
     segment_rows: int = FULL_ROWS  # that are committed at once, also in the middle of a document
     retain_jobs: int = 10  # before and after each of which a collection can go back to
     retain_checkpoints: int = KEPT_CHECKPOINTS  # and the newest: those that the manifest lists

@@ -42,12 +42,13 @@ class Worker:
 
     def run(self) -> None:
         """Work until `stop` is set."""
-        next_beat, unsaid = 0.0, False
+        next_beat = 0.0
+        unsaid: TryAgain | None = None
         while not self.stop.is_set():
             try:
-                if unsaid:
-                    self._let_go()
-                    unsaid = False
+                if unsaid is not None:
+                    self._let_go(unsaid)
+                    unsaid = None
                 if time.monotonic() >= next_beat:
                     self._beat()
                     next_beat = time.monotonic() + BEAT_SECONDS
@@ -55,19 +56,23 @@ class Worker:
                 if self.tools.chores.serve_idle(self.worker_id, self.stop) or self.take_one():
                     continue
             except TryAgain as error:  # the ledger is busy or full
-                unsaid = True
+                unsaid = error
                 log.warning("the ledger does not take what the worker has to say: %s", error)
             self.stop.wait(IDLE_SECONDS)
 
-    def _let_go(self) -> None:
+    def _let_go(self, why: TryAgain) -> None:
         """Hold what was in hand when the ledger did not listen: this worker lives, and will go on with it."""
-        reason = {"code": "ledger_busy", "message": "the ledger did not take what its worker had to say"}
-        with self.tools.ledger.write() as c:
-            for job in jobs.held(c):
-                if job.worker_id == self.worker_id and job.state != State.CANCELLING:
-                    items.take_back_all(c, job.id)
-                    running = job.state == State.RUNNING
-                    jobs.apply(c, job, Fact.HELD, reason=reason if running else None, stage="")
+        with self.tools.ledger.read() as c:
+            mine = [job.id for job in jobs.held(c) if job.worker_id == self.worker_id]
+        if mine:  # who has nothing in hand has nothing to say for which the reserve would be given up
+            self.tools.ledger.insist(lambda c: self._hold_all(c, {"code": why.reason, "message": why.detail}))
+
+    def _hold_all(self, c: Connection, reason: dict[str, str]) -> None:
+        for job in jobs.held(c):
+            if job.worker_id == self.worker_id and job.state != State.CANCELLING:
+                items.take_back_all(c, job.id)
+                running = job.state == State.RUNNING
+                jobs.apply(c, job, Fact.HELD, reason=reason if running else None, stage="")
 
     def _beat(self) -> None:
         with self.tools.ledger.write() as c:
@@ -93,6 +98,10 @@ class Worker:
             return False
         except NotFound:  # its collection was deleted just now
             return False
+        except TryAgain as error:
+            if error.reason == "disk_low":  # not even the lease finds room: nobody else will say so
+                self._note_waiting(job, error.reason, error.detail)
+            raise
         if lease is None:
             return False  # whoever sweeps says so
         try:
@@ -113,9 +122,13 @@ class Worker:
     def _note_waiting(self, job: AnyRow, code: str, message: str) -> None:
         if (job.reason or {}).get("code") == code:
             return
-        with suppress(NotFound), self.tools.ledger.write() as c:
+
+        def note(c: Connection) -> None:
             if jobs.get(c, job.id).state == State.QUEUED:  # not one that another worker has just taken
                 jobs.note(c, job.id, "waiting", reason={"code": code, "message": message})
+
+        with suppress(NotFound):
+            self.tools.ledger.insist(note)
 
     def _with_lease(self, job: AnyRow, lease: Lease) -> bool:
         with self.tools.ledger.write() as c:

@@ -6,18 +6,12 @@ import faiss
 import numpy as np
 
 from service.index.files import StoredFile, verify, write_new
-
-APPROXIMATE_ABOVE = 50_000  # rows; below, scanning the vectors themselves is fast enough
+from service.index.flatfile import mapped
 
 _SAMPLE_ROWS = 8_192  # 512 for each of the 16 centroids of a sub-quantiser
 _BLOCK_ROWS = 4_096
 _BITS = 4
 _METRICS = {"cosine": faiss.METRIC_INNER_PRODUCT, "l2": faiss.METRIC_L2}
-
-
-def pays(rows: int) -> bool:
-    """Whether a segment of so many rows is worth codes."""
-    return rows >= APPROXIMATE_ABOVE
 
 
 def build(root: Path, vectors: StoredFile, name: str, metric: str, dimensions: int) -> StoredFile:
@@ -26,7 +20,7 @@ def build(root: Path, vectors: StoredFile, name: str, metric: str, dimensions: i
     The same vectors make the same bytes. Memory holds the codes twice, an eighth of a byte per number, and a sample.
     Raises Corrupt, FileExistsError and TryAgain.
     """
-    flat = faiss.read_index(str(verify(root, vectors)), faiss.IO_FLAG_MMAP_IFC)
+    flat = mapped(verify(root, vectors))
     threads = faiss.omp_get_max_threads()
     faiss.omp_set_num_threads(1)  # with more, sums come out in another order
     try:

@@ -13,7 +13,7 @@ from service.index.collection_file import problem_in
 from service.index.files import sync_folder
 from service.index.manifest import NAME as MANIFEST
 
-_LOCKS = ("publish.lock", "writer.lock")
+LOCKS = ("publish.lock", "writer.lock")
 _OPEN_FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
@@ -35,10 +35,10 @@ def remove_folder(
         _unlink(folder, MANIFEST)
         os.fsync(folder)
         reach("drop.unpublished")
-        freed = _empty(folder, pulse, but=(IDENTITY, *_LOCKS))
+        freed = _empty(folder, pulse, but=(IDENTITY, *LOCKS))
         os.fsync(folder)
         reach("drop.emptied")
-        for name in (IDENTITY, *_LOCKS):  # the writer's lock last: whoever gets it takes its holder for dead
+        for name in (IDENTITY, *LOCKS):  # the writer's lock last: whoever gets it takes its holder for dead
             _unlink(folder, name)
         _remove_empty(root, folder)
     finally:
@@ -52,7 +52,7 @@ def _refuse_anothers(root: Path, folder: int, collection_id: str, store_id: str,
     found = _read(folder, IDENTITY)
     if found is not None and (problem := problem_in(root, found, collection_id, store_id)):
         raise Refused(problem)
-    if found is None and not is_proven and set(os.listdir(folder)) - set(_LOCKS):
+    if found is None and not is_proven and set(os.listdir(folder)) - set(LOCKS):
         raise Refused(
             f"{root / IDENTITY} is missing, and nothing else in the folder proves that it is this ledger's: "
             "move the folder away, and delete the collection again."

@@ -17,7 +17,7 @@ Data = bytes | memoryview
 
 _BLOCK_BYTES = 1 << 20
 _FULL = {errno.ENOSPC, errno.EDQUOT}
-_UNREADABLE = {errno.EIO, errno.EUCLEAN, errno.EBADMSG}  # what a dying disk says
+UNREADABLE = {errno.EIO, errno.EUCLEAN, errno.EBADMSG}  # what a dying disk says
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,7 +187,7 @@ def verify(root: Path, stored: StoredFile) -> Path:
     except FileNotFoundError as error:
         raise Corrupt(path, stored.sha256, "no file") from error
     except OSError as error:
-        if error.errno not in _UNREADABLE:
+        if error.errno not in UNREADABLE:
             raise
         raise Corrupt(path, stored.sha256, str(error)) from error
     if (digest, size) != (stored.sha256, stored.bytes):

@@ -1,5 +1,7 @@
 """A plain FAISS file of a flat index: a header that FAISS makes, then the rows as they are."""
 
+import errno
+import os
 import struct
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -30,9 +32,18 @@ def encode(metric: str, vectors: Vectors) -> bytes:
     return header(metric, vectors.shape[1], len(vectors)) + vectors.tobytes()
 
 
+def mapped(path: Path) -> faiss.Index:
+    """A verified file, mapped and not read. Raises OSError."""
+    try:
+        return faiss.read_index(str(path), faiss.IO_FLAG_MMAP_IFC)
+    except RuntimeError as error:  # all that FAISS says of a disk that does not give it out
+        met = (number for number in errno.errorcode if os.strerror(number) in str(error))
+        raise OSError(next(met, errno.EIO), str(error)) from error
+
+
 def read_rows(path: Path, dimensions: int, rows: Sequence[int]) -> Vectors:
     """Some rows of a verified file, in the order asked for, shape (len(rows), dimensions)."""
-    index = faiss.read_index(str(path), faiss.IO_FLAG_MMAP_IFC)
+    index = mapped(path)
     if not rows:
         return np.empty((0, dimensions), np.float32)
     found: Vectors = index.reconstruct_batch(np.asarray(rows, np.int64))

@@ -12,7 +12,7 @@ from service.index import approximate
 from service.index.files import StoredFile, sync_folder, write_new
 from service.index.live import encode_live, read_live
 from service.index.merge import MergeInput, Target, merge_segments
-from service.index.records import Mask, WrittenSegment
+from service.index.records import Mask
 from service.index.scratch import ScratchId
 
 NICE = 15
@@ -22,8 +22,8 @@ def make(order: Mapping[str, Any]) -> dict[str, Any]:
     """Merge what is alive in the inputs, and keep beside it which rows that were.
 
     An order names `root`, `name`, `inputs` (each with `rows`, `faiss`, `chunks`, `live`), `collection_id`, `metric`,
-    `dimensions`. The answer has the files `faiss`, `chunks`, `codes` (null where they do not pay) and `kept`, and `rows`;
-    or, where a file is damaged, missing or does not fit on the disk, an `error`.
+    `dimensions`, `approximate_above`. The answer has the files `faiss`, `chunks`, `codes` (null with fewer rows than that)
+    and `kept`, and `rows`; or, where a file is damaged, missing or does not fit on the disk, an `error`.
     """
     root, name = Path(order["root"]), ScratchId(order["name"])
     try:
@@ -34,7 +34,9 @@ def make(order: Mapping[str, Any]) -> dict[str, Any]:
         ]
         target = Target(name, order["collection_id"], order["metric"], order["dimensions"])
         written = merge_segments(root, inputs, target)
-        codes = _codes(root, name, written, target)
+        codes = None
+        if written.rows >= order["approximate_above"]:
+            codes = approximate.build(root, written.vectors, name.codes, target.metric, target.dimensions)
         kept = write_new(root, name.kept, encode_live(np.concatenate(masks)))
         sync_folder(root / "scratch")
     except (Corrupt, TryAgain) as error:
@@ -53,12 +55,6 @@ def _alive(root: Path, given: Mapping[str, Any]) -> Mask:
     if given["live"] is None:
         return np.ones(given["rows"], dtype=np.bool_)
     return read_live(root, StoredFile(**given["live"]))
-
-
-def _codes(root: Path, name: ScratchId, written: WrittenSegment, target: Target) -> StoredFile | None:
-    if not approximate.pays(written.rows):
-        return None
-    return approximate.build(root, written.vectors, name.codes, target.metric, target.dimensions)
 
 
 def _told(file: StoredFile) -> dict[str, Any]:

@@ -6,10 +6,10 @@ from collections.abc import Iterator, Sequence
 from contextlib import closing
 from pathlib import Path
 
-import faiss
 import numpy as np
 
 from service.index.files import StoredFile, sync_folder, verify, write_new, write_stream
+from service.index.flatfile import mapped
 from service.index.records import SegmentId
 
 _BLOCK_ROWS = 4_096
@@ -47,7 +47,7 @@ def redact(
 
 def _zeroed(path: Path, rows: Sequence[int]) -> Iterator[bytes]:
     """The bytes of a flat FAISS file, block by block, with these rows zero."""
-    index = faiss.read_index(str(path), faiss.IO_FLAG_MMAP_IFC)
+    index = mapped(path)
     width = index.d * 4
     with path.open("rb") as file:
         yield file.read(path.stat().st_size - index.ntotal * width)

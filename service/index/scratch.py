@@ -11,7 +11,7 @@ from service.failpoints import reach
 from service.index.files import make_folder
 
 FOLDER = "scratch"
-_LOCK = "merger.lock"
+LOCK = "merger.lock"
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +43,7 @@ class ScratchId:
 def only_merger(root: Path) -> Iterator[bool]:
     """Whether this process may make a merge for the collection: one at a time, on any number of machines."""
     make_folder(root / FOLDER)
-    descriptor = os.open(root / FOLDER / _LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+    descriptor = os.open(root / FOLDER / LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
     try:
         flock(descriptor, LOCK_EX | LOCK_NB)
     except BlockingIOError:
@@ -59,7 +59,7 @@ def only_merger(root: Path) -> Iterator[bool]:
 def clear(root: Path) -> None:
     """Remove what mergers have left behind; only while no other can be at work, and nothing refers to it."""
     for path in (root / FOLDER).iterdir():
-        if path.name != _LOCK:
+        if path.name != LOCK:
             path.unlink(missing_ok=True)
 
 

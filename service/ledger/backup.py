@@ -10,10 +10,12 @@ from typing import Any
 from sqlalchemy import Connection, create_engine, select, update
 
 from service.errors import Refused
+from service.ledger.damage import is_damaged
 from service.ledger.database import Ledger
 from service.ledger.schema import checkpoints, collections, leases, segment_spans, segments
+from service.ledger.translate import translated
 
-_PAGES_AT_ONCE = 4_096  # then others get their turn
+_STAYS = collections.c.state == "active"
 RAISED_TOKENS = 1_000  # so that no worker of the life before can be taken for a holder
 
 
@@ -27,21 +29,31 @@ class Wanted:
 
 
 def copy_ledger(ledger: Ledger, to: Path) -> None:
-    """Write one state of the ledger to a new file, synced, while others go on writing. Raises Refused."""
+    """Write one state of the ledger to a new file, synced, while others go on writing. Raises Refused, TryAgain."""
     if ledger.file is None:
         raise Refused("This ledger is not SQLite: back it up with its own tools, for example pg_dump.")
-    with closing(sqlite3.connect(ledger.file)) as source, closing(sqlite3.connect(to)) as target:
+    with (
+        translated(ledger.file),
+        closing(sqlite3.connect(ledger.file)) as source,
+        closing(sqlite3.connect(to)) as target,
+    ):
         target.execute("PRAGMA synchronous = FULL")
-        source.backup(target, pages=_PAGES_AT_ONCE, sleep=0.01)
+        # At once: in steps it would begin anew after every write of another process, and never end beside a busy one.
+        source.backup(target)
         target.execute("PRAGMA journal_mode = DELETE")  # one file, whole without a log beside it
+    if is_damaged(to):
+        raise Refused(
+            f"The ledger is damaged, and a copy of it would be none: stop every Tidestone on {ledger.file.parent} and run "
+            "`tidestone repair --rebuild`, or restore an earlier backup."
+        )
 
 
 @contextmanager
 def looking_into(copy: Path) -> Iterator[Connection]:
-    """A ledger's copy, read as it is: nothing is written beside it."""
+    """A ledger's copy, read as it is: nothing is written beside it. Raises TryAgain."""
     engine = create_engine(f"sqlite:///file:{copy.absolute()}?mode=ro&immutable=1&uri=true")
     try:
-        with engine.connect() as connection:
+        with translated(copy), engine.connect() as connection:
             yield connection
     finally:
         engine.dispose()
@@ -52,7 +64,7 @@ def changing(copy: Path) -> Iterator[Connection]:
     """A ledger's copy that nobody uses yet; changes are synced at the end of the block."""
     engine = create_engine(f"sqlite:///{copy.absolute()}")
     try:
-        with engine.begin() as connection:
+        with translated(copy), engine.begin() as connection:
             connection.exec_driver_sql("PRAGMA synchronous = FULL")
             yield connection
     finally:
@@ -60,8 +72,11 @@ def changing(copy: Path) -> Iterator[Connection]:
 
 
 def wanted_files(c: Connection) -> Iterator[Wanted]:
-    """Every file that some generation of some collection has, by collection. `collection.json` is not in the ledger."""
-    for row in c.execute(select(collections.c.id, collections.c.name)).all():
+    """Every file that some generation of some collection has, by collection. `collection.json` is not in the ledger.
+
+    Those of collections that are being deleted leave just now, in no order that a copy could keep up with.
+    """
+    for row in c.execute(select(collections.c.id, collections.c.name).where(_STAYS)).all():
         folder = f"collections/{row.name}"
         for file, is_live in (*_of_segments(c, row.id), *_of_spans(c, row.id)):
             yield Wanted(f"{folder}/{file['name']}", file["sha256"], is_live)
@@ -71,8 +86,8 @@ def wanted_files(c: Connection) -> Iterator[Wanted]:
 
 
 def names(c: Connection) -> list[str]:
-    """The names of the collections, in order."""
-    return list(c.execute(select(collections.c.name).order_by(collections.c.name)).scalars())
+    """The names of the collections that are not being deleted, in order."""
+    return list(c.execute(select(collections.c.name).where(_STAYS).order_by(collections.c.name)).scalars())
 
 
 def fence(c: Connection) -> None:
@@ -83,8 +98,8 @@ def fence(c: Connection) -> None:
 
 
 def generations(c: Connection) -> dict[str, int]:
-    """Collection -> newest generation."""
-    found = c.execute(select(collections.c.name, collections.c.generation))
+    """Collection -> newest generation, of those that are not being deleted."""
+    found = c.execute(select(collections.c.name, collections.c.generation).where(_STAYS))
     return {row.name: row.generation for row in found}
 
 

@@ -88,6 +88,10 @@ class Ledger:
         if self._reserve is not None:
             self._reserve.keep()
 
+    def wanting_bytes(self) -> int:
+        """How many bytes must be free before the reserve, which is given up, is there again; 0: it is there."""
+        return 0 if self._reserve is None else self._reserve.wanting_bytes()
+
     def _require_same_file(self) -> None:
         """SQLite goes on in a file that was deleted or moved away, and what it takes there is lost: a data folder that
         is unmounted, or put back from a backup, under a running service."""

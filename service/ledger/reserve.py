@@ -31,6 +31,10 @@ class Reserve:
             return False  # a disk that does not take it now; a later look may find it better
         return True
 
+    def wanting_bytes(self) -> int:
+        """How many bytes must be free for `keep` to take the room; 0 when it is taken."""
+        return 0 if self._path.exists() else RESERVE_BYTES + MARGIN_BYTES
+
     def give_up(self) -> bool:
         """Let the room go; False when there was none."""
         try:

@@ -72,6 +72,22 @@ def keep_only(c: Connection, collection: AnyRow, generations: Collection[int]) -
     collections.change(c, collection.id, kept_from=newest)
 
 
+def give_up(c: Connection, collection: AnyRow, spans: Collection[tuple[int, int]]) -> int:
+    """The generations that one of these spans (segment, first generation) is a part of are not whole; how many."""
+    mine = segment_spans.c.collection_id == collection.id
+    columns = [segment_spans.c[name] for name in ("segment_id", "from_generation", "to_generation")]
+    broken = [
+        range(row.from_generation, row.to_generation)
+        for row in c.execute(select(*columns).where(mine, segment_spans.c.to_generation.is_not(None)))
+        if (row.segment_id, row.from_generation) in set(spans)
+    ]
+    whole = {*below(c, collection.id), *range(max(collection.kept_from, 1), collection.generation)}
+    lost = {generation for generation in whole if any(generation in run for run in broken)}
+    if lost:
+        keep_only(c, collection, whole - lost)
+    return len(lost)
+
+
 def drop_spans(c: Connection, collection_id: str) -> list[str]:
     """Forget what no kept generation needs; the live files of what is forgotten that nothing else names."""
     unneeded = [_unneeded(spans, collection_id) for spans in (version_spans, segment_spans)]

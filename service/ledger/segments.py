@@ -226,6 +226,11 @@ def live_at(c: Connection, collection_id: str, generation: int) -> Sequence[AnyR
     return _spanned(c, collection_id, (segment_spans.c.from_generation <= generation) & after)
 
 
+def past(c: Connection, collection_id: str) -> Sequence[AnyRow]:
+    """What earlier generations that are kept say of segments: as `live`, once for each span that has ended."""
+    return _spanned(c, collection_id, segment_spans.c.to_generation.is_not(None))
+
+
 def needed_files(c: Connection, collection_id: str) -> set[str]:
     """Every file name that a generation of the collection uses, or a coming one is to use."""
     spanned = segments.join(segment_spans, _of_both)
@@ -255,8 +260,7 @@ def _the(collection_id: str, generation: int) -> ColumnElement[bool]:
 
 def _spanned(c: Connection, collection_id: str, which: ColumnElement[bool]) -> Sequence[AnyRow]:
     joined = segments.join(segment_spans, _of_both)
-    query = select(
-        segments, segment_spans.c.from_generation, segment_spans.c.live, segment_spans.c.live_rows
-    ).select_from(joined)
+    said = [segment_spans.c[name] for name in ("from_generation", "to_generation", "live", "live_rows")]
+    query = select(segments, *said).select_from(joined)
     mine = segments.c.collection_id == collection_id
     return c.execute(query.where(mine, which).order_by(segments.c.first_batch)).all()

@@ -65,6 +65,12 @@ def tally(c: Connection, collection_id: str, start: int, end: int) -> Tally:
     return Tally(*map(int, row))
 
 
+def visible_at(c: Connection, collection_id: str, generation: int) -> set[int]:
+    """The versions that are visible at a generation."""
+    query = select(version_spans.c.version_id).where(_at(version_spans, collection_id, generation))
+    return set(c.execute(query).scalars())
+
+
 def in_state_at(c: Connection, collection_id: str, state: str, generation: int) -> Sequence[AnyRow]:
     """The versions that were visible at a generation, of documents that are in this state now."""
     of_version = (versions.c.collection_id == collection_id) & (

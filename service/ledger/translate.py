@@ -1,5 +1,6 @@
 """What a database says, as errors named by what the caller does next."""
 
+import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -25,17 +26,16 @@ def translated(file: Path | None = None) -> Iterator[None]:
     """
     try:
         yield
-    except DatabaseError as error:
-        name = str(getattr(error.orig, "sqlite_errorname", "") or "")
+    except (DatabaseError, sqlite3.DatabaseError) as error:
+        said = getattr(error, "orig", error)
+        name = str(getattr(said, "sqlite_errorname", "") or "")
         if name.startswith(_DAMAGED) and file is not None and not is_damaged(file):
-            raise TryAgain(
-                "ledger_unavailable", f"{error.orig}, or so it seemed: see to that disk"
-            ) from error
-        _raise(name, str(error.orig), error)
+            raise TryAgain("ledger_unavailable", f"{said}, or so it seemed: see to that disk") from error
+        _raise(name, str(said), error)
         raise
 
 
-def _raise(name: str, text: str, error: DatabaseError) -> None:
+def _raise(name: str, text: str, error: Exception) -> None:
     if name.startswith(_BUSY):
         raise TryAgain("ledger_busy", text) from error
     if name.startswith(_FULL):

@@ -1,6 +1,7 @@
 """Copy ledger and collections to another folder while the service goes on: one state of both, every file hashed."""
 
 import os
+import re
 import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -10,7 +11,8 @@ from fcntl import LOCK_EX, LOCK_NB, flock
 from pathlib import Path
 from uuid import uuid4
 
-from service.errors import Corrupt, Refused
+from service.engine.faults import told
+from service.errors import BadRequest, Corrupt, Refused, TidestoneError
 from service.failpoints import reach
 from service.index import copies
 from service.index.collection_file import NAME as COLLECTION
@@ -23,6 +25,7 @@ from service.maintenance.backup_file import LEDGER, Backup, Kept
 
 _TRIES = 5  # files that leave between the ledger's copy and theirs: then another copy is taken
 _STAGING = ".backup-"
+_NAME = re.compile(r"\d{4}-\d\d-\d\dT\d\d-\d\d-\d\d-\d{6}Z")
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,10 +37,11 @@ class Made:
     new_bytes: int  # that are not shared with an earlier backup or the data folder
 
 
+@told()
 def back_up(ledger: Ledger, data_dir: Path, into: Path) -> Made:
     """A new folder below `into`, named after the time; what an earlier backup there has is shared with it.
 
-    Raises Refused (no SQLite ledger; a damaged file, which `tidestone repair` mends first), TryAgain (disk full).
+    Raises Refused (no SQLite ledger; a damaged file, which `tidestone repair` mends first), TryAgain (disk full, or failing).
     """
     if into.resolve().is_relative_to(data_dir.resolve() / "collections"):
         raise Refused(f"{into} is inside the data that is to be backed up: choose another folder.")
@@ -45,6 +49,14 @@ def back_up(ledger: Ledger, data_dir: Path, into: Path) -> Made:
     target = into / datetime.now(UTC).strftime("%Y-%m-%dT%H-%M-%S-%fZ")
     earlier = _newest(into)
     make_folder(target)
+    try:
+        return _fill(ledger, data_dir, target, earlier)
+    except (Exception, KeyboardInterrupt):  # it would take room that may be just what is wanting
+        shutil.rmtree(target, ignore_errors=True)
+        raise
+
+
+def _fill(ledger: Ledger, data_dir: Path, target: Path, earlier: Mapping[str, tuple[Path, str]]) -> Made:
     with _staging(data_dir) as staging:
         wanted = _stage(ledger, data_dir, staging, target)
         new, files = 0, []
@@ -58,17 +70,23 @@ def back_up(ledger: Ledger, data_dir: Path, into: Path) -> Made:
     backup = Backup(store_id, utc_now(), generations, [_ledger_file(target), *files])
     reach("backup.unsealed")
     backup_file.write(target, backup)
-    sync_folder(into)
+    sync_folder(target.parent)
     return Made(target, backup, new + backup.files[0].bytes)
 
 
-def listing(into: Path) -> list[tuple[Path, Backup]]:
-    """The finished backups in a folder, oldest first."""
-    found = []
+def look(into: Path) -> Iterator[tuple[Path, Backup | TidestoneError]]:
+    """Every folder there that is, or was to be, a backup, oldest first; in place of a backup, why it is none."""
     for path in sorted(into.iterdir()) if into.is_dir() else []:
-        if (path / backup_file.NAME).is_file():
-            found.append((path, backup_file.read(path)))
-    return found
+        if _NAME.fullmatch(path.name) or (path / backup_file.NAME).exists():
+            try:
+                yield path, backup_file.read(path)
+            except (BadRequest, Corrupt) as error:
+                yield path, error
+
+
+def listing(into: Path) -> list[tuple[Path, Backup]]:
+    """The finished backups in a folder, oldest first; those whose list can be read."""
+    return [(path, found) for path, found in look(into) if isinstance(found, Backup)]
 
 
 def _newest(into: Path) -> Mapping[str, tuple[Path, str]]:
@@ -83,29 +101,43 @@ def _newest(into: Path) -> Mapping[str, tuple[Path, str]]:
 @contextmanager
 def _staging(data_dir: Path) -> Iterator[Path]:
     """A folder beside the collections in which files keep a second name, so that nothing can leave while it is copied."""
+    clear_dead(data_dir)
+    while True:
+        folder = data_dir / f"{_STAGING}{uuid4().hex}"
+        folder.mkdir()
+        with _locked(folder) as ours:
+            if not ours:
+                continue  # another backup has taken it for a dead one, before we had the lock
+            try:
+                yield folder
+            finally:
+                shutil.rmtree(folder, ignore_errors=True)
+            return
+
+
+def clear_dead(data_dir: Path) -> None:
+    """Remove what killed backups have left beside the collections: second names, which keep files from leaving."""
     for left in data_dir.glob(f"{_STAGING}*"):
         with _locked(left) as dead:
             if dead:
                 shutil.rmtree(left, ignore_errors=True)
-    folder = data_dir / f"{_STAGING}{uuid4().hex}"
-    folder.mkdir()
-    with _locked(folder):
-        try:
-            yield folder
-        finally:
-            shutil.rmtree(folder, ignore_errors=True)
 
 
 @contextmanager
 def _locked(folder: Path) -> Iterator[bool]:
-    """Whether nobody else has the folder; it is ours during the block."""
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    """Whether the folder is there and nobody else has it; it is ours during the block."""
+    try:
+        descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    except FileNotFoundError:
+        yield False
+        return
     try:
         flock(descriptor, LOCK_EX | LOCK_NB)
+        ours = folder.is_dir()
     except BlockingIOError:
-        yield False
-    else:
-        yield True
+        ours = False
+    try:
+        yield ours
     finally:
         os.close(descriptor)
 

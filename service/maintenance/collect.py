@@ -18,6 +18,7 @@ from service.ledger import collections, garbage, segments
 from service.ledger import retained as retained_rows
 from service.ledger.database import AnyRow, utc_now
 from service.ledger.garbage import Seen
+from service.maintenance.backup import clear_dead
 from service.maintenance.work import Result, Work
 
 
@@ -32,6 +33,7 @@ def run(work: Work, now: Callable[[], Seen] = seen_now) -> Result:
     In this order, so that every file is seen unneeded by two collections at least.
     """
     holding = work.holding
+    clear_dead(holding.settings.data_dir)
     removed = _remove(work, now())
     _read_back(work)
     with holding.ledger.write() as c:

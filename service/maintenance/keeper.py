@@ -10,6 +10,7 @@ from threading import Event
 from sqlalchemy import Connection
 
 from service.core.upkeep import BESIDE_A_JOB, Kind
+from service.engine.faults import passing
 from service.engine.holding import Holding
 from service.engine.ingest import Interrupted
 from service.engine.lease import Lease, Observer, Wanted
@@ -163,8 +164,10 @@ class Keeper:
         kinds = [
             kind for kind, duty in self.duties.items() if not (isinstance(error, Refused) and duty.as_it_is)
         ]
+        told = set[str]()
         with self.ledger.write() as c:
-            while (due := tasks.next_open(c, collection_id, kinds)) is not None:
+            while (due := tasks.next_open(c, collection_id, kinds)) is not None and due.id not in told:
+                told.add(due.id)  # it may be due again at once
                 if isinstance(error, REFUSALS):
                     tasks.fail(c, due.id, code_of(error), str(error))
                 else:
@@ -200,6 +203,9 @@ class Keeper:
             self._unexpected(work, error)
             raise
         except Exception as error:
+            if (why := passing(error)) is not None:
+                self._unexpected(work, why)
+                raise why from error
             log.exception("%s of %s ended unexpectedly", task.kind, task.collection)
             self._unexpected(work, error)
             raise TryAgain("maintenance", f"{task.kind} ended unexpectedly: {error}") from error

@@ -2,7 +2,7 @@
 
 import logging
 import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from threading import Event
@@ -18,7 +18,7 @@ from service.engine.masks import holds_unfinished
 from service.engine.settings import EngineSettings
 from service.engine.state import Segment, as_json, segment_of
 from service.errors import TryAgain
-from service.index import approximate, scratch
+from service.index import scratch
 from service.ledger import collections, segments, tasks, versions
 from service.ledger.database import AnyRow, Ledger
 
@@ -79,12 +79,26 @@ class Merger:
             return []
         live = [segment_of(row) for row in segments.live(c, collection_id)]
         unfinished = versions.unfinished(c, collection_id)
-        run = choose_large([_described(s, unfinished) for s in live], self.settings.merged_rows)
+        described = [self._described(segment, unfinished) for segment in live]
+        run = choose_large(described, self.settings.merged_rows)
         return [] if run is None else live[run.start : run.stop]
 
+    def _described(self, segment: Segment, unfinished: Sequence[AnyRow]) -> LiveSegment:
+        return LiveSegment(
+            segment.first_batch,
+            segment.last_batch,
+            segment.rows,
+            segment.live_rows,
+            segment.size_bytes,
+            not holds_unfinished(segment, unfinished),
+            segment.codes is None and segment.live_rows >= self.settings.approximate_above,
+        )
+
     def _has_room(self, run: list[Segment]) -> bool:
-        """Whether the disk takes a second copy of the inputs and has enough left."""
-        wanted = sum(segment.size_bytes for segment in run) + self.settings.min_free_bytes
+        """Whether the disk takes a second copy of the inputs, and codes, and has enough left."""
+        copy = sum(segment.size_bytes for segment in run)
+        codes = copy // 8  # at most: half a byte for a number of four
+        wanted = copy + codes + self.settings.min_free_bytes
         return shutil.disk_usage(self.settings.data_dir).free >= wanted
 
     def _make(self, collection: AnyRow, folder: Path, run: list[Segment], stop: Event) -> AnyRow | None:
@@ -95,6 +109,7 @@ class Merger:
             "collection_id": collection.id,
             "metric": "cosine" if collection.space["normalised"] else "l2",
             "dimensions": collection.space["dimensions"],
+            "approximate_above": self.settings.approximate_above,
             "inputs": [_input(segment) for segment in run],
         }
         made = self.make(order, stop)
@@ -134,18 +149,6 @@ def in_child(order: Order, stop: Event) -> Answer:
     finally:
         child.reap()
     return answer
-
-
-def _described(segment: Segment, unfinished: Any) -> LiveSegment:
-    return LiveSegment(
-        segment.first_batch,
-        segment.last_batch,
-        segment.rows,
-        segment.live_rows,
-        segment.size_bytes,
-        not holds_unfinished(segment, unfinished),
-        approximate.pays(segment.live_rows) and segment.codes is None,
-    )
 
 
 def _input(segment: Segment) -> dict[str, Any]:

@@ -160,7 +160,7 @@ class Preparing(Interruptible):
         self.last_save = time.monotonic()
         if not load.remakes:
             return
-        require_room(self.tools.settings)
+        require_room(self.tools.settings, self.tools.ledger)
         number = self._reserve(load)
         values = self._write(number, load) if number is not None else {}
         reach("ledger.before")

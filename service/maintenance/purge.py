@@ -27,6 +27,7 @@ from service.index.redact import KeyRange, redact, rows_of
 from service.ledger import garbage, segments, tasks
 from service.ledger.database import AnyRow, utc_now
 from service.maintenance import withdraw
+from service.maintenance.backup import clear_dead
 from service.maintenance.collect import remove
 from service.maintenance.forget import forget
 from service.maintenance.proof import document_ids, former_vectors, is_file, is_out
@@ -51,6 +52,7 @@ def run(work: Work) -> Result:
         _rewrite(work, row, keys)
         rewritten += 1
     removed = _clear_quarantine(state.folder, keys)
+    clear_dead(holding.settings.data_dir)
     forget(work, key)
     publish_for_certain(work)
     _throw_merges_away(work)

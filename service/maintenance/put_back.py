@@ -1,11 +1,15 @@
 """Bring a backup back into an empty data folder; killed anywhere, the same command goes on."""
 
 import json
-from collections.abc import Mapping
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
+from fcntl import LOCK_EX, LOCK_NB, flock
 from pathlib import Path
 
-from service.errors import Corrupt, Refused
+from service.engine.faults import told
+from service.errors import Conflict, Corrupt, Refused
 from service.failpoints import reach
 from service.index import copies
 from service.index.files import make_data_folder, sync, sync_folder, write_new
@@ -26,17 +30,45 @@ class Restored:
     bytes: int
 
 
+@told()
 def put_back(source: Path, data_dir: Path) -> Restored:
     """Copy, and hash what was copied. The ledger comes last: without it there is nothing to open.
 
-    Raises BadRequest (no backup), Refused (the folder is not empty; a file of the backup is damaged), TryAgain (disk full).
+    Raises BadRequest (no backup), Refused (the folder is not empty; a file of the backup is damaged), Conflict (another
+    process restores into it), TryAgain (disk full).
     """
     backup = backup_file.read(source)
-    _refuse_what_is_there(data_dir)
-    make_data_folder(data_dir)
-    if not (data_dir / MARKER).exists():
-        write_new(data_dir, MARKER, json.dumps({"from": str(source)}).encode())
-        sync_folder(data_dir)
+    if not (data_dir / MARKER).exists():  # an earlier attempt's
+        _refuse_what_is_there(data_dir)
+        make_data_folder(data_dir)
+        _mark(source, data_dir)
+    with _alone(data_dir / MARKER):
+        _bring_all(source, data_dir, backup)
+        reach("restore.unmarked")
+        (data_dir / MARKER).unlink()
+    sync_folder(data_dir)
+    return Restored(backup.generations, len(backup.files), backup.bytes)
+
+
+@contextmanager
+def _alone(marker: Path) -> Iterator[None]:
+    """One at a time: who was frozen and wakes would otherwise put the backup over what has been committed since."""
+    try:
+        descriptor = os.open(marker, os.O_RDONLY | os.O_CLOEXEC)
+    except FileNotFoundError:
+        raise Conflict(f"Another restore into {marker.parent} has just come to its end.") from None
+    try:
+        flock(descriptor, LOCK_EX | LOCK_NB)
+        if not marker.exists():  # it was removed between the two calls: the lock is on nothing
+            raise BlockingIOError
+        yield
+    except BlockingIOError:
+        raise Conflict(f"Another process restores into {marker.parent}: wait for it, or end it.") from None
+    finally:
+        os.close(descriptor)
+
+
+def _bring_all(source: Path, data_dir: Path, backup: Backup) -> None:
     _forget_others(data_dir, backup)
     for file in backup.files:
         if file.path != LEDGER:
@@ -44,15 +76,22 @@ def put_back(source: Path, data_dir: Path) -> Restored:
     for path in [data_dir, *(path for path in data_dir.rglob("*") if path.is_dir())]:
         sync_folder(path)
     _bring_ledger(source, data_dir, next(file for file in backup.files if file.path == LEDGER))
-    reach("restore.unmarked")
-    (data_dir / MARKER).unlink()
+
+
+def _mark(source: Path, data_dir: Path) -> None:
+    try:
+        write_new(data_dir, MARKER, json.dumps({"from": str(source)}).encode())
+    except FileExistsError:
+        return
+    try:
+        _refuse_what_is_there(data_dir)  # it may have come between the first look and the mark
+    except Refused:
+        (data_dir / MARKER).unlink()
+        raise
     sync_folder(data_dir)
-    return Restored(backup.generations, len(backup.files), backup.bytes)
 
 
 def _refuse_what_is_there(data_dir: Path) -> None:
-    if (data_dir / MARKER).exists():
-        return  # an earlier attempt's
     found = [name for name in (LEDGER, "collections") if (data_dir / name).exists()]
     if found:
         raise Refused(

@@ -14,6 +14,7 @@ from uuid import uuid4
 from sqlalchemy import Connection
 
 from service.core.keys import root_of
+from service.engine.faults import told
 from service.errors import Conflict, Corrupt, Refused, TryAgain
 from service.failpoints import reach
 from service.index import copies, manifest
@@ -48,6 +49,7 @@ class Found:
     segment: int  # the highest number
 
 
+@told()
 def rebuild(data_dir: Path, adopt: bool = False) -> dict[str, Any]:
     """Make the ledger from every collection's commit chain, and put a damaged one aside; what was found.
 
@@ -61,6 +63,8 @@ def rebuild(data_dir: Path, adopt: bool = False) -> dict[str, Any]:
     if not folders:
         raise Refused(f"{data_dir} has no collection to make a ledger from: restore a backup.")
     with _alone(folders):
+        for left in data_dir.glob(f"{_STAGING}*"):
+            shutil.rmtree(left, ignore_errors=True)
         stores = {path: _identity(path, adopt) for path in folders}
         store_id = _one_store(stores, adopt)
         found = [_read(path) for path in folders]
@@ -85,8 +89,6 @@ def rebuild(data_dir: Path, adopt: bool = False) -> dict[str, Any]:
 
 
 def _refuse_a_sound_ledger(data_dir: Path) -> None:
-    for left in data_dir.glob(f"{_STAGING}*"):
-        shutil.rmtree(left, ignore_errors=True)
     file = data_dir / LEDGER
     if file.exists() and file.stat().st_size and not is_damaged(file):
         raise Refused(

@@ -1,7 +1,8 @@
 """Repair a collection by order: what is damaged is taken out of use, and only what nothing else holds is done again."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import closing
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -10,11 +11,13 @@ from service.engine.owner import MAINTENANCE
 from service.engine.publish import publish
 from service.engine.recover import is_whole, recover
 from service.engine.repair import take_out
-from service.engine.verify import verify_collection
 from service.ledger import collections, events, segments, versions
+from service.maintenance.clearing import clear_away
+from service.maintenance.past import mind_the_past
+from service.maintenance.verify import verify_collection
 from service.maintenance.work import Result, Work
 
-_NOTHING_LOST: Mapping[str, Any] = {"segments": [], "documents": 0, "rescued": 0}
+_NOTHING_LOST: Mapping[str, Any] = {"segments": [], "documents": 0, "rescued": 0, "generations": 0}
 
 
 def run(work: Work) -> Result:
@@ -23,13 +26,17 @@ def run(work: Work) -> Result:
         return _look(work)
     holding = work.holding
     ledger, state = holding.ledger, holding.state
-    before, aside = _names(state.folder), set(_names(state.folder, "quarantine"))
+    aside = set(_names(state.folder, "quarantine"))
+    there = _There.now(state.folder)
     damaged = recover(ledger, holding.lease, state, by_order=True)
-    there, put_aside = _names(state.folder), set(_names(state.folder, "quarantine")) - aside
-    rewritten = [name for name in there if name not in before or Path(name).name in put_aside]
+    clear_away(work)
+    rewritten = there.rewritten_since()
     done = _NOTHING_LOST
     if damaged:
         done = take_out(ledger, holding.committer, state, MAINTENANCE, damaged)
+    there = _There.now(state.folder)
+    given_up = done["generations"] + mind_the_past(work)
+    rewritten += there.rewritten_since()
     corrected = _correct_counts(work)
     if state.generation:
         publish(ledger, holding.lease, state)
@@ -40,8 +47,27 @@ def run(work: Work) -> Result:
         "documents_queued": done["documents"],
         "files_rewritten": rewritten,
         "files_put_aside": sorted(set(_names(state.folder, "quarantine")) - aside),
+        "generations_given_up": given_up,
         "counts_corrected": corrected,
     }
+
+
+@dataclass(frozen=True, slots=True)
+class _There:
+    """A folder's files at one moment."""
+
+    folder: Path
+    names: Sequence[str]
+    aside: Collection[str]
+
+    @classmethod
+    def now(cls, folder: Path) -> "_There":
+        return cls(folder, _names(folder), set(_names(folder, "quarantine")))
+
+    def rewritten_since(self) -> list[str]:
+        """Files that were missing, or whose damaged bytes are in quarantine now."""
+        aside = set(_names(self.folder, "quarantine")).difference(self.aside)
+        return [n for n in _names(self.folder) if n not in self.names or Path(n).name in aside]
 
 
 def _look(work: Work) -> Result:

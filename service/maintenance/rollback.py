@@ -50,7 +50,7 @@ class Plan:
 def run(work: Work) -> Result:
     """Go back. Raises NotFound, Conflict, BadRequest, and Refused where a file that comes back is damaged."""
     turn, state = Turn.of(work.options), work.holding.state
-    require_room(work.holding.settings)
+    require_room(work.holding.settings, work.holding.ledger)
     with work.holding.ledger.read() as c:
         check(c, collections.by_id(c, state.id), turn)
         plan = _plan(c, state, turn)

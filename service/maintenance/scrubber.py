@@ -15,7 +15,7 @@ from sqlalchemy import Connection
 from service.engine.settings import EngineSettings
 from service.engine.state import stored
 from service.errors import TryAgain
-from service.index.files import StoredFile
+from service.index.files import UNREADABLE, StoredFile
 from service.ledger import collections, events, metrics, segments
 from service.ledger.database import AnyRow, Ledger, utc_now
 
@@ -67,43 +67,47 @@ class Scrubber:
             ]
         folder = self.settings.folder(collection.name)
         files = [stored(file) for file in (row.faiss, row.chunks, row.codes) if file] + lives
-        damaged = [problem for file in files if (problem := self._problem(folder, file))]
+        damaged = [problem for file in files if (problem := self._problem(collection.id, folder, file))]
         with self.ledger.write() as c:
             self._note(c, collection, row, damaged)
         return True
 
     def _oldest(self, c: Connection) -> tuple[AnyRow, AnyRow] | None:
+        now = utc_now()
         horizon = (datetime.now(UTC) - timedelta(days=DAYS)).isoformat(timespec="microseconds")
         found = [
             (row.verified_at or "", row, collection)
             for collection in collections.listing(c)
             if collection.state == "active"
             for row in segments.with_files(c, collection.id)
-            if not row.suspect and (row.verified_at or "") < horizon
+            # A reading in the future was told by a clock that has been set back since.
+            if not row.suspect and not horizon <= (row.verified_at or "") <= now
         ]
         oldest = min(found, key=lambda each: each[0], default=None)
         return None if oldest is None else oldest[1:]
 
-    def _problem(self, folder: Path, file: StoredFile) -> str:
-        """What is wrong with a file, "" if nothing; one that was collected meanwhile is no problem of the disk."""
+    def _problem(self, collection_id: str, folder: Path, file: StoredFile) -> str:
+        """What is wrong with a file, "" if nothing; one that was collected meanwhile is no problem of the disk.
+
+        Raises TryAgain where it is this process that cannot read now.
+        """
         digest = hashlib.sha256()
         try:
             for block in self._blocks(folder / file.name):
                 digest.update(block)
         except FileNotFoundError:
-            return "" if not self._is_wanted(file) else f"{file.name} is missing"
+            return "" if not self._is_wanted(collection_id, file) else f"{file.name} is missing"
         except OSError as error:
+            if error.errno not in UNREADABLE:
+                raise TryAgain("unreadable", str(error)) from error
             return f"{file.name}: {error}"
-        return (
-            ""
-            if digest.hexdigest() == file.sha256 or not self._is_wanted(file)
-            else f"{file.name} is damaged"
-        )
+        is_sound = digest.hexdigest() == file.sha256 or not self._is_wanted(collection_id, file)
+        return "" if is_sound else f"{file.name} is damaged"
 
-    def _is_wanted(self, file: StoredFile) -> bool:
+    def _is_wanted(self, collection_id: str, file: StoredFile) -> bool:
         """Whether the ledger still names it: collections of garbage, purges and repairs go on beside this."""
         with self.ledger.read() as c:
-            return any(file.name in segments.known_files(c, row.id) for row in collections.listing(c))
+            return file.name in segments.known_files(c, collection_id)
 
     def _blocks(self, path: Path) -> Iterator[bytes]:
         """From the disk, not from memory, and no faster than is allowed."""

@@ -9,11 +9,11 @@ from typing import Any
 
 from sqlalchemy import func, select
 
-from service.engine.verify import verify_collection
 from service.ledger import collections, segments, versions
 from service.ledger.database import AnyRow
 from service.ledger.schema import documents as document_rows
 from service.ledger.schema import events
+from service.maintenance.verify import verify_collection
 from service.reader import Collection
 from service.selftest.phases import Phase
 from service.selftest.world import World
@@ -39,7 +39,9 @@ def account_of(world: World) -> Account:
     return {
         "collections": {row.name: _collection(world, row) for row in rows},
         "jobs": jobs,
-        "tasks": [[task["kind"], task["state"]] for task in world.orders.listing()["tasks"]],
+        "tasks": sorted(
+            {(task["kind"], task["state"]) for task in world.orders.listing()["tasks"]}
+        ),  # a merge may be made twice
         "taken out": taken_out,
         "beside": [
             n for n in _names(world.settings.data_dir, deep=False) if not n.startswith("tidestone.db-")

@@ -9,6 +9,7 @@ from service.core.upkeep import OPEN
 from service.engine.lease import Observer
 from service.engine.sweep import sweep
 from service.errors import IllegalMove
+from service.ledger import collections
 from service.selftest.world import World
 
 MOST_SECONDS = 60.0  # that work may have to wait for a passing condition before it counts as stuck
@@ -28,6 +29,14 @@ def tend(world: World) -> bool:
     return world.keeper(0.0).serve_idle(_name(), world.stop)
 
 
+def merge_outside(world: World) -> bool:
+    """Make a large merge beside the work, if there is one to make, and take it in; False: there was nothing to do."""
+    with world.ledger.read() as c:
+        [collection] = collections.listing(c)
+    made = world.merger.merge_one(collection, world.stop)
+    return tend(world) or made is not None
+
+
 def settle(world: World) -> None:
     """See through what is unfinished, until nothing is, or for so long that it counts as stuck."""
     tend(world)
@@ -35,6 +44,12 @@ def settle(world: World) -> None:
     while _is_unfinished(world) and time.monotonic() < deadline:
         if not tend(world) and not take_up(world):
             time.sleep(0.05)
+
+
+def settle_with_merges(world: World) -> None:
+    """The same, and a merge that its maker has not lived to order is made again."""
+    merge_outside(world)
+    settle(world)
 
 
 def look_again(world: World) -> None:

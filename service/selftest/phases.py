@@ -9,7 +9,14 @@ from typing import Any
 
 from service.core.space import Space
 from service.selftest import scenes
-from service.selftest.deeds import look_again, settle, take_up, tend
+from service.selftest.deeds import (
+    look_again,
+    merge_outside,
+    settle,
+    settle_with_merges,
+    take_up,
+    tend,
+)
 from service.selftest.documents import SETTINGS
 from service.selftest.fake_embedder import FAKE_SPACE, OTHER_SPACE
 from service.selftest.keeping import (
@@ -59,7 +66,7 @@ PHASES = (
         settings={**SETTINGS, "max_live_segments": 64},
     ),
     Phase("damage", scenes.later, crash="publish.after=kill@2", spoil=scenes.flip_oldest_vectors),
-    Phase("repair", scenes.to_be_repaired, act=tend, spoil=scenes.flip_oldest_vectors),
+    Phase("repair", scenes.to_be_repaired, act=tend, spoil=scenes.spoil_past_and_present),
     Phase("merge", scenes.crowded, settings={**SETTINGS, "max_live_segments": 3}),
     Phase(
         "compact",
@@ -67,15 +74,22 @@ PHASES = (
         act=tend,
         settings={**SETTINGS, "max_live_segments": 64, "merged_rows": 96},
     ),
+    Phase(
+        "outside",
+        scenes.full,
+        act=merge_outside,
+        settle=settle_with_merges,
+        settings={**SETTINGS, "max_live_segments": 64, "merged_rows": 96, "approximate_above": 48},
+    ),
     Phase("withdraw", scenes.to_be_withdrawn, act=tend),
     Phase("purge", scenes.to_be_purged, act=tend),
     Phase("rollback", scenes.going_back, act=tend),
     Phase("collect", scenes.to_be_collected, act=tend, settings={**SETTINGS, **scenes.FORGETFUL}),
     Phase("drop", scenes.to_be_deleted, act=tend),
     Phase("reindex", scenes.for_another_model, space=OTHER_SPACE),
-    Phase("backup", scenes.later, act=back_up_once, settle=move_into_restored, freezes=False),
-    Phase("restore", scenes.backed_up, act=bring_back, settle=move_into_restored, freezes=False),
-    Phase("rebuild", scenes.without_a_ledger, act=rebuild_once, settle=move_into_rebuilt, freezes=False),
+    Phase("backup", scenes.later, act=back_up_once, settle=move_into_restored),
+    Phase("restore", scenes.backed_up, act=bring_back, settle=move_into_restored),
+    Phase("rebuild", scenes.without_a_ledger, act=rebuild_once, settle=move_into_rebuilt),
 )
 NAMED = {phase.name: phase for phase in PHASES}
 

@@ -139,6 +139,16 @@ def flip_oldest_vectors(world: World) -> None:
     flip(world.files / _live(world)[0].faiss["name"])
 
 
+def spoil_past_and_present(world: World) -> None:
+    """A segment in use is damaged, and one that only older generations need."""
+    flip_oldest_vectors(world)
+    row = _row(world)
+    with world.ledger.read() as c:
+        live = {found.segment_id for found in segments.live(c, row.id)}
+        past = [found for found in segments.past(c, row.id) if found.segment_id not in live]
+    flip(world.files / past[0].chunks["name"])
+
+
 def flip(path: Path) -> None:
     """Change a byte in the middle of a file."""
     data = bytearray(path.read_bytes())

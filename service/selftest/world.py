@@ -14,7 +14,6 @@ from service.engine.lease import Observer
 from service.engine.planning import Planner
 from service.engine.settings import EngineSettings
 from service.engine.tools import Tools
-from service.engine.verify import verify_collection
 from service.engine.worker import Worker
 from service.index import merge_child
 from service.index.files import make_data_folder
@@ -26,6 +25,7 @@ from service.maintenance.keeper import Keeper
 from service.maintenance.merger import Merger
 from service.maintenance.orders import Orders
 from service.maintenance.reindex import TENURES
+from service.maintenance.verify import verify_collection
 from service.maintenance.work import Duty
 from service.ports import Source
 from service.selftest.fake_embedder import FakeEmbedder

@@ -88,6 +88,6 @@ def _forget_deleted(shared: Shared) -> None:
 
 
 def _verify(services: Services, name: str) -> dict[str, Any]:
-    from service.engine.verify import verify_collection  # loads numpy, which serving jobs does without
+    from service.maintenance.verify import verify_collection  # loads numpy, which serving jobs does without
 
     return verify_collection(services.jobs.ledger, services.jobs.settings, name)

@@ -114,9 +114,7 @@ def write_collection(root: Path, vectors: Vectors, alive: Mask) -> None:
         rows, mask = vectors[first : first + SEGMENT_ROWS], alive[first : first + SEGMENT_ROWS]
         name = SegmentId(number, 1)
         files = write_segment(root, name, "bench", "cosine", _contents(rows, first))
-        codes = None
-        if approximate.pays(len(rows)):
-            codes = approximate.build(root, files.vectors, name.codes, "cosine", vectors.shape[1])
+        codes = approximate.build(root, files.vectors, name.codes, "cosine", vectors.shape[1])
         live = None if mask.all() else write_live(root, live_name(number, 1, 1), mask)
         entries.append(_entry(number, len(rows), (files.vectors, files.chunks, live, codes)))
     manifest.publish(root, _manifest(entries, vectors.shape[1], int(alive.sum())), 1.0)

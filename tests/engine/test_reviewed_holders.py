@@ -191,16 +191,16 @@ def test_a_clock_that_is_set_back_does_not_stall_a_held_job(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     world.write("x.txt", "document number one")
-    world.configure(min_free_bytes=1000)
+    world.configure(min_free_bytes=1 << 30)
     world.jobs.create(world.order())
     with monkeypatch.context() as before:
         before.setattr(worker, "HOLD_SECONDS", 60.0)
         before.setattr(worker, "datetime", AYearAhead)
-        before.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(free=999))
+        before.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(free=(1 << 30) - 1))
         assert world.worker().take_one()
         assert newest(world)["reason"]["code"] == "disk_low"
     monkeypatch.setattr(worker, "HOLD_SECONDS", 60.0)
-    monkeypatch.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(free=1000))
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(free=1 << 30))
     assert world.worker().take_one()
     assert newest(world)["state"] == "succeeded"
 

@@ -31,16 +31,16 @@ class Disk(NamedTuple):
 
 def test_a_low_disk_holds_the_job_which_goes_on_by_itself(world: World, monkeypatch: Any) -> None:
     world.write("x.txt", "document number one")
-    world.configure(min_free_bytes=1000)
+    world.configure(min_free_bytes=1_000_000_000)
     world.jobs.create(world.order())
-    monkeypatch.setattr(shutil, "disk_usage", lambda _: Disk(2000, 1001, 999))
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: Disk(2_000_000_000, 1_000_000_001, 999_999_999))
     assert world.worker().take_one()
     job = newest(world)
     assert (job["state"], job["desired_state"], job["stage"]) == ("queued", "running", "")
     assert job["reason"]["code"] == "disk_low"
-    assert "999" in job["reason"]["message"]
+    assert "999999999" in job["reason"]["message"]
     assert job["reason"]["retry_at"] is not None
-    monkeypatch.setattr(shutil, "disk_usage", lambda _: Disk(2000, 1000, 1000))
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: Disk(2_000_000_000, 1_000_000_000, 1_000_000_000))
     assert world.worker().take_one()
     assert (newest(world)["state"], newest(world)["reason"]) == ("succeeded", None)
     assert world.contents() == world.expected()

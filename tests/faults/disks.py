@@ -3,7 +3,7 @@
 import os
 import subprocess
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -37,6 +37,13 @@ class SmallDisk:
         if size > 0:
             with ballast.open("wb") as out:
                 os.posix_fallocate(out.fileno(), 0, size)
+
+    def fill(self) -> None:
+        """Take what is free now, without letting go of anything."""
+        with (self.path / BALLAST).open("ab") as out:
+            while (free := self.free()) > 0:
+                with suppress(OSError):  # somebody was faster
+                    os.posix_fallocate(out.fileno(), os.fstat(out.fileno()).st_size, free)
 
     def empty(self) -> None:
         """There is space again."""

@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import struct
 import subprocess
 import time
 from collections.abc import Iterator
@@ -13,6 +14,7 @@ from tests.faults.disks import not_here
 
 SOURCE = Path(__file__).with_name("faulty.c")
 PATIENCE_SECONDS = 60.0
+KINDS = ("create", "write", "fsync", "rename", "read", "remove", "open")  # as in SOURCE
 FOREVER = 1_000_000_000
 
 
@@ -24,10 +26,19 @@ class FaultyDisk:
     control: Path
 
     def fail(self, kind: str, error: int, first: int = 1, last: int = FOREVER) -> None:
-        """From now on the calls of a kind (create, write, fsync, rename, read) fail, from the first to the last."""
+        """From now on the calls of a kind, one of KINDS, fail, from the first to the last."""
         fresh = self.control.with_suffix(".new")
         fresh.write_text(f"{kind} {first} {last} {error} {time.monotonic_ns()}")
         fresh.replace(self.control)
+
+    def watch(self) -> None:
+        """Nothing fails; `passed` begins anew."""
+        self.fail("none", 0)
+
+    def passed(self) -> dict[str, int]:
+        """How many calls of each kind there have been since it was last said what is to fail."""
+        counted = struct.unpack(f"={len(KINDS)}q", self.control.with_suffix(".passed").read_bytes())
+        return dict(zip(KINDS, counted, strict=True))
 
     def mend(self) -> None:
         """Nothing fails any more."""

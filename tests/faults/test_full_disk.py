@@ -49,9 +49,9 @@ def attempt(world: World) -> dict[str, Any]:
     try:
         worker = world.worker("worker-of-the-test", dead_seconds=0.0)
         worker.take_one()
-    except TryAgain:
+    except TryAgain as error:
         with suppress(TryAgain, UnboundLocalError):
-            worker._let_go()
+            worker._let_go(error)
     with suppress(TryAgain):
         sweep(world.ledger, Observer(0.0), world.settings)
     job = world.jobs.find(world.order())

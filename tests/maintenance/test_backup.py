@@ -13,11 +13,12 @@ from service import failpoints
 from service.core.upkeep import Kind
 from service.engine.lease import Observer
 from service.engine.sweep import sweep
-from service.errors import BadRequest, Refused
+from service.errors import BadRequest, Conflict, Refused
 from service.ledger import collections, leases, segments
 from service.ledger.backup import RAISED_TOKENS
 from service.ledger.database import Ledger
 from service.maintenance import backup, backup_file
+from service.maintenance import put_back as put_back_module
 from service.maintenance.backup import Made, back_up, listing
 from service.maintenance.put_back import MARKER, put_back
 from service.reader import Collection
@@ -215,6 +216,36 @@ def test_nothing_is_ever_replaced(filled: World, tmp_path: Path) -> None:
     with pytest.raises(Refused, match="move the folder away"):
         put_back(source, filled.settings.data_dir)
     assert (filled.settings.data_dir / "tidestone.db").read_bytes() == before
+
+
+def test_a_restore_that_comes_late_replaces_nothing(
+    filled: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source, target = made(filled, tmp_path / "backups").folder, tmp_path / "again"
+
+    def overtaken(folder: Path) -> None:
+        monkeypatch.undo()
+        put_back(source, folder)
+        (folder / "tidestone.db").write_bytes(b"what was committed since")
+
+    monkeypatch.setattr(put_back_module, "make_data_folder", overtaken)
+    with pytest.raises(Refused, match="nothing is ever replaced"):
+        put_back(source, target)
+    assert (target / "tidestone.db").read_bytes() == b"what was committed since"
+    assert not (target / MARKER).exists()
+
+
+def test_only_one_restores_into_a_folder(
+    filled: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source, target = made(filled, tmp_path / "backups").folder, tmp_path / "again"
+
+    def meanwhile(point: str) -> None:
+        with pytest.raises(Conflict, match="Another process restores"):
+            put_back(source, target)
+
+    monkeypatch.setattr(put_back_module, "reach", meanwhile)
+    assert put_back(source, target).files > 3
 
 
 def test_other_files_of_the_target_are_left_alone(filled: World, tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from service.core.upkeep import Kind
-from service.index import approximate, merge_child, scratch
+from service.index import merge_child, scratch
 from service.index.chunkfile import ChunkFile
 from service.index.files import hash_file
 from service.index.live import decode_live, encode_live
@@ -237,9 +237,9 @@ def test_rows_that_come_alive_again_are_not_lost_by_a_merge_that_dropped_them(fi
 
 
 @pytest.fixture
-def coded(filled: World, monkeypatch: pytest.MonkeyPatch) -> World:
+def coded(filled: World) -> World:
     """Its one segment has codes."""
-    monkeypatch.setattr(approximate, "APPROXIMATE_ABOVE", 20)
+    filled.configure(approximate_above=20)
     assert filled.tend(made(filled))["result"]["taken"]
     return filled
 

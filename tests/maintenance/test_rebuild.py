@@ -230,9 +230,11 @@ def test_nobody_may_be_at_work(world: World) -> None:
     data = world.settings.data_dir
     moved = data / "tidestone.moved"
     (data / "tidestone.db").rename(moved)
+    (data / ".rebuild-of-another").mkdir()
     try:
         with pytest.raises(Conflict, match="stop every Tidestone"):
             rebuild(data)
+        assert (data / ".rebuild-of-another").exists(), "it may be at work in there"
     finally:
         moved.rename(data / "tidestone.db")
         held.release()

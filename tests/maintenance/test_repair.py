@@ -135,7 +135,7 @@ def test_text_that_is_not_the_versions_is_not_taken_for_it(merged: World) -> Non
 def test_a_live_file_that_cannot_be_written_anew_costs_no_document(
     merged: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(recover, "_mend_live", lambda *_: False)
+    monkeypatch.setattr(recover, "mend_live", lambda *_: False)
     assert spoil_all(merged, "live") == 1
     told = ordered(merged)
     assert (told["documents_rescued"], told["documents_queued"]) == (5, 0)
@@ -187,7 +187,7 @@ def test_what_is_found_sound_is_not_suspected_any_more(merged: World) -> None:
 def test_a_document_across_two_damaged_segments_is_rescued_as_a_whole(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(recover, "_mend_live", lambda *_: False)
+    monkeypatch.setattr(recover, "mend_live", lambda *_: False)
     world.configure(batch_size=1, segment_rows=4)
     parts = [f"part {n} of a long document" for n in range(10)]
     world.write("long.txt", "\n\n".join(parts))

@@ -141,7 +141,7 @@ def test_a_service_that_does_not_ingest_takes_no_job(world: World) -> None:
 
 
 def test_a_full_disk_takes_no_job(client: TestClient, monkeypatch: pytest.MonkeyPatch) -> None:
-    def full(_: object) -> None:
+    def full(*_: object) -> None:
         raise TryAgain("disk_low", "1 byte is free")
 
     monkeypatch.setattr(jobs, "require_room", full)
