@@ -70,7 +70,6 @@ def _fill(ledger: Ledger, data_dir: Path, target: Path, earlier: Mapping[str, tu
     backup = Backup(store_id, utc_now(), generations, [_ledger_file(target), *files])
     reach("backup.unsealed")
     backup_file.write(target, backup)
-    sync_folder(target.parent)
     return Made(target, backup, new + backup.files[0].bytes)
 
 

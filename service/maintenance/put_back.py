@@ -43,6 +43,9 @@ def put_back(source: Path, data_dir: Path) -> Restored:
         make_data_folder(data_dir)
         _mark(source, data_dir)
     with _alone(data_dir / MARKER):
+        sync_folder(
+            data_dir
+        )  # before anything else has a name there; whoever made the mark may have been killed
         _bring_all(source, data_dir, backup)
         reach("restore.unmarked")
         (data_dir / MARKER).unlink()
@@ -88,7 +91,6 @@ def _mark(source: Path, data_dir: Path) -> None:
     except Refused:
         (data_dir / MARKER).unlink()
         raise
-    sync_folder(data_dir)
 
 
 def _refuse_what_is_there(data_dir: Path) -> None:
@@ -101,7 +103,12 @@ def _refuse_what_is_there(data_dir: Path) -> None:
 
 
 def _forget_others(data_dir: Path, backup: Backup) -> None:
-    """An earlier attempt may have been made from another backup; there was no such folder before it."""
+    """An earlier attempt may have been made from another backup; there was no such folder before it.
+
+    Nor must a ledger's log or journal be left: it would be played back into this one. Synced before the ledger comes.
+    """
+    for left in (LEDGER, f"{LEDGER}-wal", f"{LEDGER}-shm", _FRESH, f"{_FRESH}-journal"):
+        (data_dir / left).unlink(missing_ok=True)
     wanted = {file.path for file in backup.files}
     for path in [*(data_dir / "collections").rglob("*")]:
         if path.is_file() and str(path.relative_to(data_dir)) not in wanted:
@@ -124,9 +131,6 @@ def _bring(source: Path, data_dir: Path, file: Kept, name: str) -> None:
 
 
 def _bring_ledger(source: Path, data_dir: Path, file: Kept) -> None:
-    # A journal too: it would be played back into another backup's ledger.
-    for left in (LEDGER, f"{LEDGER}-wal", f"{LEDGER}-shm", _FRESH, f"{_FRESH}-journal"):
-        (data_dir / left).unlink(missing_ok=True)
     _bring(source, data_dir, file, _FRESH)
     with ledger_copy.changing(data_dir / _FRESH) as c:
         ledger_copy.fence(c)

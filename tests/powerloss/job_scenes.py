@@ -11,6 +11,7 @@ from tests.powerloss.recording import Promises
 from tests.powerloss.scene import Scene, Step, Tell
 
 STRAY = "segments/notes.txt"  # nobody knows whose
+DAMAGE = b"????"
 
 
 def only_a_library(folder: Path) -> None:
@@ -30,7 +31,7 @@ def damaged(folder: Path) -> None:
     docs = folder / "data/collections/docs"
     (docs / STRAY).write_text("Nothing is deleted on a guess.")
     vectors = sorted((docs / "segments").glob("*.faiss"))[1]
-    vectors.write_bytes(vectors.read_bytes()[:-1] + b"?")
+    vectors.write_bytes(vectors.read_bytes()[: -len(DAMAGE)] + DAMAGE)
     sorted((docs / "commits").iterdir())[1].unlink()
 
 
@@ -77,6 +78,8 @@ def check_that_the_stray_is_somewhere(folder: Path, promises: Promises) -> None:
     docs = folder / "data/collections/docs"
     places = [docs / STRAY, *docs.glob("quarantine/notes.txt*")]
     assert next(path.read_text() for path in places if path.exists()) == "Nothing is deleted on a guess."
+    vectors = [*docs.glob("segments/*.faiss"), *docs.glob("quarantine/*.faiss*")]
+    assert any(path.read_bytes().endswith(DAMAGE) for path in vectors), "the damaged file is gone"
     if promises.told.get("state"):
         check_what_was_promised(folder, promises)
 

@@ -46,6 +46,11 @@ BYTES_LOST = Loss("names without bytes", lambda names: names, _none)
 NAMES_LOST = Loss("bytes without names", lambda _: (), _all)
 ZEROS = Loss("names and sizes without bytes", lambda names: names, _sizes_only)
 TORN = Loss("the last write is torn", lambda names: names, _torn)
+# Two that tear a move between folders apart, which no disk does: for what makes no such move.
+FIRST_NAME_LOST = Loss("the oldest change of each folder's names is lost", lambda names: names[1:], _all)
+NEWEST_NAME_KEPT = Loss(
+    "only the newest change of each folder's names is kept", lambda names: names[-1:], _all
+)
 ALL_KEPT = Loss("nothing is lost", lambda names: names, _all)
 SURE = (NOTHING_KEPT, BYTES_LOST, NAMES_LOST, ZEROS, TORN, ALL_KEPT)
 

@@ -6,7 +6,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Collection, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +26,10 @@ class Promises:
     committing: bool = False
     told: dict[str, Any] = field(default_factory=dict)
     moments: int = 0  # how often something was told
+
+    def copy(self) -> "Promises":
+        """As they are now."""
+        return replace(self, told=dict(self.told))
 
     def hear(self, line: str) -> None:
         """One line of a recorded process: a fail point that was passed, or JSON."""

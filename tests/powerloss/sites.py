@@ -8,7 +8,10 @@ from pathlib import Path
 import service
 
 ROOT = Path(service.__file__).parent
-WRITERS = ("service.index.files", "service.index.copies")  # they sync for others: whoever asks them is the place
+WRITERS = (
+    "service.index.files",
+    "service.index.copies",
+)  # they sync for others: whoever asks them is the place
 _SYNC = "os.fsync"
 
 

@@ -15,6 +15,8 @@ from tests.powerloss.recording import PLACES, Promises, Recording
 from tests.powerloss.scenes import SCENES
 from tests.powerloss.trace import HOLLOW, Event
 
+pytestmark = pytest.mark.timeout(1800)  # the first one waits for all recordings
+
 MOMENTS = 3  # of each scene
 ENDS = 2  # of each moment: how many of its disks are also worked on to the end
 
