@@ -16,6 +16,7 @@ from service.ledger.database import AnyRow, Ledger
 
 DEAD_SECONDS = 15.0  # without a beat, on the observer's own monotonic clock
 BEAT_SECONDS = 3.0
+LAST_RESORT_SECONDS = DEAD_SECONDS / 2  # without a beat on a full disk: now the reserve is given up for one
 WISH_SECONDS = 0.2
 MOST_UNWATCHED_SECONDS = 5.0  # that count between two looks of an observer
 ERRANDS_SECONDS = 1.0  # between two interruptions of a job's work
@@ -53,6 +54,10 @@ class Observer:
             silent = 0.0
         self._seen[lease.collection_id] = (lease.token, lease.beat, now, silent)
         return silent >= self.dead_seconds
+
+    def forget(self, collection_id: str) -> None:
+        """Watch anew: what kept this process from writing to the ledger has kept the holder from its beat too."""
+        self._seen.pop(collection_id, None)
 
     def is_dead(self, c: Connection, collection_id: str, folder: Path, by_lock: bool = True) -> bool:
         """Whether nobody alive holds the lease; without `by_lock` only its silence can tell."""
@@ -96,6 +101,9 @@ class Lease:
                 if observer.is_free(lease, lock is not None):
                     host = boot_id() if lock is not None else ""
                     taken = leases.take(c, lease, holder, wanted.job_id, host)
+        except TryAgain:
+            observer.forget(wanted.collection_id)
+            raise
         finally:
             if taken is None:
                 _unlock(lock)
@@ -133,23 +141,31 @@ class Lease:
             _unlock(lock)
 
     def _live(self) -> None:
-        next_beat = time.monotonic() + BEAT_SECONDS
+        beaten = time.monotonic()
         while not self._ended.wait(WISH_SECONDS) and not self.lost:
             try:
                 self._look()
-                if time.monotonic() >= next_beat:
-                    self._beat()
-                    next_beat = time.monotonic() + BEAT_SECONDS
+                silent = time.monotonic() - beaten
+                if silent >= BEAT_SECONDS:
+                    # Not for every beat: the room is kept for pause and cancel, and soon taken by what fills the disk.
+                    self._beat(insists=silent >= LAST_RESORT_SECONDS)
+                    beaten = time.monotonic()
             except TryAgain:
                 continue  # a busy or full ledger: the next round may find it better
             except (LeaseLost, NotFound, Refused):  # the collection was deleted; the ledger is damaged
                 self.lost = True
                 return
 
-    def _beat(self) -> None:
-        with self._ledger.write() as c:
-            self.hold(c)
-            workers.beat(c, self._holder)
+    def _beat(self, insists: bool) -> None:
+        if insists:
+            self._ledger.insist(self._show_life)
+        else:
+            with self._ledger.write() as c:
+                self._show_life(c)
+
+    def _show_life(self, c: Connection) -> None:
+        self.hold(c)
+        workers.beat(c, self._holder)
 
     def _look(self) -> None:
         with self._guard:

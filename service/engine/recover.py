@@ -100,16 +100,17 @@ def _remove_orphans(ledger: Ledger, lease: Lease, state: CollectionState) -> Non
         known = segments.known_files(c, state.id) | segments.names_of_checkpoints(c, state.id)
         reserved = segments.never_committed(c, state.id, lease.token)
     ours = {(row.segment_id, row.token) for row in reserved}
-    for name in _names_in(state.folder):
-        if name not in known:
-            _remove_or_put_aside(ledger, state, name, ours, lease.token)
-    for folder in ("segments", "commits", "quarantine"):
-        sync_folder(state.folder / folder)
+    # Records first: should the ledger be lost, what is made anew from them must find the files that the newest one names.
+    for part in ("commits", "segments"):
+        for name in _names_in(state.folder, part):
+            if name not in known:
+                _remove_or_put_aside(ledger, state, name, ours, lease.token)
+        sync_folder(state.folder / part)
+    sync_folder(state.folder / "quarantine")
 
 
-def _names_in(folder: Path) -> Iterable[str]:
-    for part in ("segments", "commits"):
-        yield from (f"{part}/{path.name}" for path in sorted((folder / part).iterdir()))
+def _names_in(folder: Path, part: str) -> Iterable[str]:
+    return [f"{part}/{path.name}" for path in sorted((folder / part).iterdir())]
 
 
 def _remove_or_put_aside(

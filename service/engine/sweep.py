@@ -72,7 +72,10 @@ def _settle_if_dead(
             message = "its worker is gone; resume to go on from the last checkpoint"
             _interrupt(c, jobs.get(c, job.id), "worker_gone", message)
             return True
-    except (TryAgain, NotFound):  # not found: its collection was deleted just now
+    except TryAgain:
+        observer.forget(job.collection_id)
+        return False
+    except NotFound:  # its collection was deleted just now
         return False
 
 

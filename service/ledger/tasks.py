@@ -96,9 +96,18 @@ def collections_with_open(c: Connection) -> Sequence[AnyRow]:
 def begin(c: Connection, task_id: str, token: int) -> AnyRow | None:
     """Begin a task under a lease's token; None when it is not open any more."""
     mine = (tasks.c.id == task_id) & _open()
-    changes = {"state": TaskState.RUNNING, "token": token, "attempts": tasks.c.attempts + 1}
+    changes: dict[str, Any] = {"state": TaskState.RUNNING, "token": token, "attempts": tasks.c.attempts + 1}
+    if died := deaths(get(c, task_id)):
+        message = f"its worker ended in the middle of it, {died} time(s) in a row"
+        changes["error"] = {"code": "worker_gone", "message": message, "deaths": died}
     changed = c.execute(update(tasks).where(mine).values(**changes, started_at=utc_now())).rowcount
     return get(c, task_id) if changed else None
+
+
+def deaths(task: AnyRow) -> int:
+    """How many holders in a row have ended with this open task in hand, and could not say why."""
+    before = int((task.error or {}).get("deaths", 0))
+    return before + int(task.state == TaskState.RUNNING)
 
 
 def finish(c: Connection, task_id: str, result: Mapping[str, Any]) -> None:

@@ -52,7 +52,8 @@ def run(work: Work, now: Callable[[], Seen] = seen_now) -> Result:
 def terms_of(c: Connection, collection: AnyRow, settings: EngineSettings) -> Terms:
     """What is to be kept. Days count back from the newest checkpoint: what rests does not lose its history."""
     newest = segments.newest_checkpoint(c, collection.id)
-    end = datetime.fromisoformat(utc_now() if newest is None else newest.at)
+    now = utc_now()  # before which a clock that was ahead does not count
+    end = datetime.fromisoformat(now if newest is None else min(newest.at, now))
     since = end - timedelta(days=settings.retain_days)
     return Terms(
         jobs=settings.retain_jobs,

@@ -33,9 +33,11 @@ from service.index.files import make_folder
 from service.ledger import collections, metrics, segments, tasks
 from service.ledger.database import AnyRow, Ledger, store_identity
 from service.maintenance.work import Dropped, Duty, Result, Work
+from service.ports import Embedder
 
 REFUSALS = (BadRequest, Conflict, NotFound, Refused)
 MOST_ATTEMPTS = 5  # of a task that keeps ending in a way nobody expected
+MOST_DEATHS = 10  # of workers with the same task in hand, in a row: some may be kills that mean nothing
 RETRY_SECONDS = 5.0
 PUBLISH_SECONDS = 10.0  # between two tries to publish for somebody who is gone
 
@@ -51,6 +53,7 @@ class Keeper:
     duties: Mapping[Kind, Duty]
     observer: Observer = field(default_factory=Observer)
     beside_a_job: Collection[Kind] = BESIDE_A_JOB
+    embedder: Embedder | None = None  # for a repair
     _published: dict[str, float] = field(
         default_factory=dict
     )  # collection id -> when it was tried (monotonic)
@@ -179,12 +182,22 @@ class Keeper:
             check()
             with self.ledger.write() as c:
                 holding.lease.hold(c)
+                self._give_up_what_kills(c, holding.state.id, kinds)
                 due = tasks.next_open(c, holding.state.id, kinds)
                 begun = due and tasks.begin(c, due.id, holding.lease.token)
             if begun is None:
                 return served
             served = True
-            self._do(Work(begun, holding, check))
+            self._do(Work(begun, holding, check, self.embedder))
+
+    def _give_up_what_kills(self, c: Connection, collection_id: str, kinds: Collection[Kind]) -> None:
+        """A task for which there is not enough memory, say, would end one worker after the other, and no job would run."""
+        while (due := tasks.next_open(c, collection_id, kinds)) is not None and tasks.deaths(
+            due
+        ) >= MOST_DEATHS:
+            message = f"{MOST_DEATHS} workers in a row have ended with it: see whether it had enough memory"
+            tasks.fail(c, due.id, "worker_gone", message)
+            metrics.add(c, "ingest_maintenance_total", 1, kind=due.kind, outcome="failed")
 
     def _do(self, work: Work) -> None:
         """One task. What it raises beyond a refusal ends the lease: nothing is retried under the same token."""

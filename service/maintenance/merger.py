@@ -2,8 +2,9 @@
 
 import logging
 import shutil
+import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from threading import Event
 from typing import Any
@@ -23,6 +24,7 @@ from service.ledger import collections, segments, tasks, versions
 from service.ledger.database import AnyRow, Ledger
 
 LOOK_SECONDS = 5.0
+AGAIN_SECONDS = 600.0  # after a merge that was not made: a file is damaged, or memory does not suffice
 _POLL_SECONDS = 0.2
 
 Order = Mapping[str, Any]
@@ -38,6 +40,7 @@ class Merger:
     ledger: Ledger
     settings: EngineSettings
     make: Callable[[Order, Event], Answer]
+    _not_before: dict[str, float] = field(default_factory=dict)  # collection id -> monotonic
 
     def run(self, stop: Event) -> None:
         """Look for work until `stop` is set."""
@@ -55,7 +58,12 @@ class Merger:
         """Make the first merge that is worth it, and order its taking in; whether one was made."""
         with self.ledger.read() as c:
             found = collections.listing(c)
-        return any(self.merge_one(row, stop) is not None for row in found if row.state == "active")
+        due = [row for row in found if row.state == "active" and self._is_due(row)]
+        return any(self.merge_one(row, stop) is not None for row in due)
+
+    def _is_due(self, collection: AnyRow) -> bool:
+        """Whether the last merge that failed was long ago: the next one reads, and perhaps writes, as much again."""
+        return time.monotonic() >= self._not_before.get(collection.id, 0.0)
 
     def merge_one(self, collection: AnyRow, stop: Event) -> AnyRow | None:
         """The task that takes in a merge of this collection, made just now; None: there was nothing to do."""
@@ -114,6 +122,7 @@ class Merger:
         }
         made = self.make(order, stop)
         if made is None or "error" in made:
+            self._not_before[collection.id] = time.monotonic() + AGAIN_SECONDS
             scratch.clear(folder)
             self._say(collection, made)
             return None

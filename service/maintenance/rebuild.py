@@ -2,61 +2,42 @@
 
 import os
 import shutil
-import zlib
 from collections.abc import Iterator
 from contextlib import ExitStack, closing, contextmanager
-from dataclasses import dataclass
 from fcntl import LOCK_EX, LOCK_NB, flock
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
-from sqlalchemy import Connection
-
-from service.core.keys import root_of
 from service.engine.faults import told
 from service.errors import Conflict, Corrupt, Refused, TryAgain
 from service.failpoints import reach
 from service.index import manifest
 from service.index.collection_file import NAME as COLLECTION
-from service.index.commit_record import Chain, encode, read_chain
+from service.index.commit_record import Chain, read_chain
 from service.index.files import put_aside, sync, sync_folder
 from service.index.sealed import Unsealed, unseal
 from service.ledger import anew
-from service.ledger.backup import RAISED_TOKENS
 from service.ledger.damage import is_damaged
-from service.ledger.database import Ledger, sqlite_url, utc_now
+from service.ledger.database import Ledger, sqlite_url
 from service.ledger.migrate import migrate
+from service.maintenance.looking_back import Past
+from service.maintenance.rebuilt_rows import Found, put_collection
 from service.maintenance.replay import Replayed, replay
 
 LEDGER = "tidestone.db"
-UNKNOWN_PATH = (
-    "(unknown since the ledger was rebuilt)"  # the next job with the source's name says where it is
-)
 _STAGING = ".rebuild-"
 _BESIDE = ("-wal", "-shm")
-
-
-@dataclass(frozen=True, slots=True)
-class Found:
-    """A collection's folder, read."""
-
-    name: str
-    collection_id: str
-    chain: Chain
-    present: Replayed
-    token: int  # the highest that any file bears
-    segment: int  # the highest number
 
 
 @told()
 def rebuild(data_dir: Path, adopt: bool = False) -> dict[str, Any]:
     """Make the ledger from every collection's commit chain, and put a damaged one aside; what was found.
 
-    Jobs, events, metrics, and the history that a rollback needs are not in the chain: they begin anew. `adopt`: folders of
-    several ledgers become this one's. Raises Refused, before anything is written, where a sound ledger is there, a
-    chain is broken, or folders belong to different ledgers, TryAgain where the disk is full; Conflict while another process
-    has a collection.
+    Jobs, events, metrics and pins are not in the chain: they begin anew. Earlier generations are there again where all
+    their files are. `adopt`: folders of several ledgers become this one's. Raises Refused, before anything is written,
+    where a sound ledger is there, a chain is broken, or folders belong to different ledgers; TryAgain where the disk is
+    full; Conflict while another process has a collection.
     """
     _refuse_a_sound_ledger(data_dir)
     folders = sorted(path for path in (data_dir / "collections").glob("*") if (path / "commits").is_dir())
@@ -82,7 +63,7 @@ def rebuild(data_dir: Path, adopt: bool = False) -> dict[str, Any]:
         finally:
             shutil.rmtree(staging, ignore_errors=True)
     told = {
-        each.name: {"generation": each.present.generation, "documents": len(each.present.live)}
+        each.name: {"generation": each.present.generation, "documents": len(each.present.visible.open)}
         for each in found
     }
     return {"collections": told, "damaged_ledger": aside}
@@ -154,7 +135,8 @@ def _read(folder: Path) -> Found:
         token = path.stem.rpartition("-t")[2]
         tokens.append(int(token) if token.isdigit() else 0)
     collection_id = str(identity.get("collection_id") or uuid4().hex)
-    return Found(folder.name, collection_id, chain, present, max(tokens), max(numbers))
+    past = Past.of(folder, present, [record.generation for record in chain.records])
+    return Found(folder.name, collection_id, chain, present, past, max(tokens), max(numbers))
 
 
 def _refuse_a_newer_manifest(folder: Path, present: Replayed) -> None:
@@ -167,9 +149,9 @@ def _refuse_a_newer_manifest(folder: Path, present: Replayed) -> None:
             f"{folder.name} was published at generation {published.generation}, and its commit records end at "
             f"{present.generation}: restore a backup."
         )
-    if present.space is None and published is not None:
-        present.space = dict(published.space)
-    if present.generation and present.space is None:
+    if not present.spaces and published is not None:
+        present.spaces.append((0, dict(published.space)))
+    if present.generation and not present.spaces:
         raise Refused(f"{folder.name}: nothing says which model its vectors are of. Restore a backup.")
 
 
@@ -201,100 +183,11 @@ def _write(staging: Path, store_id: str, found: list[Found]) -> None:
             anew.put_store(c, store_id)
             for each in found:
                 if each.present.generation:
-                    _put_collection(c, each)
+                    put_collection(c, each)
     if any((staging / f"{LEDGER}{end}").exists() for end in _BESIDE):  # SQLite does not say so when it closes
         raise TryAgain("disk_low", f"{staging / LEDGER} does not fit on the disk")
     sync(staging / LEDGER)
     reach("rebuild.written")
-
-
-def _put_collection(c: Connection, found: Found) -> None:
-    now, present, mine = utc_now(), found.present, {"collection_id": found.collection_id}
-    space = {name: value for name, value in (present.space or {}).items() if name != "fingerprint"}
-    weights = str(space.get("weights", ""))
-    anew.put(c, "collections", [{
-        "id": found.collection_id, "name": found.name, "space": space, "weights": weights, "settings": {},
-        "kept_from": present.generation, "generation": present.generation, "batch": present.batch,
-        "documents": len(present.live), "vectors": present.vectors, "last_saved": present.at, "created_at": now,
-        "next_doc_id": max(present.documents, default=0) + 1,
-        "next_version_id": max(present.versions, default=0) + 1,
-        "next_segment_id": found.segment + 1,
-    }])  # fmt: skip
-    anew.put(c, "leases", [mine | {"token": found.token + RAISED_TOKENS, "holder": ""}])
-    anew.put(c, "spaces", [mine | {"from_generation": 0, "space": space, "weights": weights}])
-    sources = _put_sources(c, found)
-    anew.put(c, "documents", _documents(found, sources))
-    versions = present.versions.items()
-    anew.put(
-        c,
-        "versions",
-        (mine | {"version_id": n} | _known(version, n in present.live) for n, version in versions),
-    )
-    live = ({"version_id": n, "from_generation": present.generation} for n in sorted(present.live))
-    anew.put(c, "version_spans", (mine | each for each in live))
-    _put_segments(c, found)
-    anew.put(c, "checkpoints", _checkpoints(found))
-
-
-def _known(version: dict[str, Any], is_live: bool) -> dict[str, Any]:
-    """What is neither visible nor complete is not gone on with: its items are gone."""
-    state = "complete" if version["state"] == "complete" or is_live else "abandoned"
-    return {**version, "state": state}
-
-
-def _put_sources(c: Connection, found: Found) -> dict[str, int]:
-    """Root -> number here. Not by the numbers in the records: every rebuild gives others."""
-    numbers: dict[str, int] = {}
-    for document in found.present.documents.values():
-        root = root_of(document["key"])
-        if root not in numbers:
-            row = {
-                "collection_id": found.collection_id,
-                "type": "library",
-                "root": root,
-                "path": UNKNOWN_PATH,
-            }
-            numbers[root] = anew.put_source(c, row)
-    return numbers
-
-
-def _documents(found: Found, sources: dict[str, int]) -> Iterator[dict[str, Any]]:
-    for doc_id, document in sorted(found.present.documents.items()):
-        source_id = sources[root_of(document["key"])]
-        yield {**document, "collection_id": found.collection_id, "doc_id": doc_id, "source_id": source_id}
-
-
-def _put_segments(c: Connection, found: Found) -> None:
-    mine, present = {"collection_id": found.collection_id}, found.present
-    for number, said in sorted(present.segments.items()):
-        token = int(str(said["faiss"]["name"]).rpartition("-t")[2].partition(".")[0])
-        files = {"faiss": said["faiss"], "chunks": said["chunks"]}
-        columns = ("first_batch", "last_batch", "rows")
-        row = {
-            "segment_id": number,
-            "token": token,
-            "state": "committed",
-            **{n: said[n] for n in columns},
-            **files,
-        }
-        anew.put(c, "segments", [mine | row])
-        span = {"segment_id": number, "from_generation": present.opened_at[number]}
-        anew.put(c, "segment_spans", [mine | span | {"live": said["live"], "live_rows": said["live_rows"]}])
-
-
-def _checkpoints(found: Found) -> Iterator[dict[str, Any]]:
-    """The chain itself: every record with its bytes, so that a damaged file can be written anew again."""
-    for record, stored, counts in zip(
-        found.chain.records, found.chain.stored, found.present.points, strict=True
-    ):
-        documents, vectors, settled = counts
-        size = sum(each[kind]["bytes"] for each in record.segments_opened for kind in ("faiss", "chunks"))
-        yield {
-            "collection_id": found.collection_id, "generation": record.generation, "batch": record.batch,
-            "kind": record.kind, "job_id": record.job, "file": stored.name, "sha256": stored.sha256,
-            "record": zlib.compress(encode(record), 1), "size_bytes": size + stored.bytes, "documents": documents,
-            "vectors": vectors, "settled": settled, "seconds": 0.0, "at": record.at,
-        }  # fmt: skip
 
 
 def _put_into_place(staging: Path, data_dir: Path) -> str | None:

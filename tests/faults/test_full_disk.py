@@ -2,6 +2,7 @@
 
 import shutil
 import tempfile
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -11,16 +12,18 @@ import pytest
 
 from service.core.job import Verb
 from service.data_folder import open_ledger
-from service.engine.lease import Observer
+from service.engine import lease as lease_module
+from service.engine.lease import DEAD_SECONDS, Lease, Observer, Wanted
 from service.engine.sweep import sweep
 from service.errors import Refused, TidestoneError, TryAgain
+from service.ledger import collections, leases, metrics, workers
 from service.ledger.reserve import MARGIN_BYTES, NAME, RESERVE_BYTES
 from service.settings import load
 from tests.engine.world import World
-from tests.faults.disks import SmallDisk, small_disk
+from tests.faults.disks import PAGE, SmallDisk, small_disk
+from tests.running import wait_for
 
 SIZE_BYTES = 64 << 20
-PAGE = 4_096
 pytestmark = pytest.mark.usefixtures("quick")
 
 
@@ -121,6 +124,92 @@ def test_control_goes_on_without_a_byte_of_space_and_the_reserve_comes_back(tmp_
             disk.empty()
             sweep(world.ledger, Observer(), world.settings)
         assert reserve.exists()
+
+
+@contextmanager
+def without_room_for_a_beat(world: World, disk: SmallDisk) -> Iterator[None]:
+    """A reader keeps the log from being written from its beginning again, so that it is full with the disk."""
+    disk.fill()
+    with world.ledger.read() as looking:
+        workers.alive(looking)
+        for size in (100_000, 1):  # fast first, then to the last page
+            with pytest.raises(TryAgain, match="disk_low"):
+                write_again_and_again(world, size)
+        yield
+
+
+def write_again_and_again(world: World, size: int) -> None:
+    for n in range(10_000):
+        with world.ledger.write() as c:
+            if size > 1:
+                workers.register(c, f"worker-{n}", n, "here", {"what": "x" * size})
+            metrics.add(c, "ingest_checkpoint_total", 1, service="library")
+
+
+@contextmanager
+def held_on_a_full_disk(tmp_path: Path) -> Iterator[tuple[World, SmallDisk, Lease]]:
+    """A lease that was taken before."""
+    with on_a_small_disk(tmp_path) as (world, disk):
+        write_library(world)
+        world.run()
+        world.ledger.keep_reserve()
+        lease = taken(world, "holder", Observer())
+        assert lease is not None
+        try:
+            with without_room_for_a_beat(world, disk):
+                yield world, disk, lease
+        finally:
+            disk.empty()
+            lease.release()
+
+
+def taken(world: World, holder: str, observer: Observer) -> Lease | None:
+    return Lease.take(world.ledger, observer, Wanted(lease_row(world).collection_id), world.files, holder)
+
+
+def lease_row(world: World) -> Any:
+    with world.ledger.read() as c:
+        return leases.read(c, collections.by_name(c, "docs").id)
+
+
+def test_a_beat_takes_the_reserve_only_before_the_lease_would_die(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with held_on_a_full_disk(tmp_path) as (world, _, _lease):
+        met, reserve = list[TryAgain](), world.settings.data_dir / NAME
+        beat = Lease._beat
+
+        def watched(lease: Lease, insists: bool) -> None:
+            try:
+                beat(lease, insists)
+            except TryAgain as error:
+                met.append(error)
+                raise
+
+        monkeypatch.setattr(Lease, "_beat", watched)
+        wait_for(lambda: len(met) >= 5)
+        assert {error.reason for error in met} == {"disk_low"}
+        assert reserve.exists(), "it is for pause and cancel"
+        before = lease_row(world).beat
+        monkeypatch.setattr(lease_module, "LAST_RESORT_SECONDS", 0.0)
+        wait_for(lambda: lease_row(world).beat > before)
+        assert not reserve.exists()
+
+
+def test_who_could_not_write_does_not_take_the_holder_for_dead(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(
+        lease_module, "BEAT_SECONDS", 3_600.0
+    )  # the holder is later than all that happens here
+    with held_on_a_full_disk(tmp_path) as (world, disk, lease):
+        row, observer = lease_row(world), Observer()
+        observer._seen[row.collection_id] = (row.token, row.beat, time.monotonic(), 2 * DEAD_SECONDS)
+        with pytest.raises(TryAgain, match="disk_low"):
+            taken(world, "another", observer)
+        disk.empty()
+        assert taken(world, "another", observer) is None, "the holder has not had the time for a beat"
+        assert not lease.lost
 
 
 def ask_again_and_again(world: World, job_id: str) -> None:

@@ -117,6 +117,19 @@ def test_nothing_is_removed_before_its_grace_is_over_by_this_boot_s_own_clock(fo
     assert files_of(world) == needed_files(world)
 
 
+def test_a_clock_that_was_ahead_costs_no_history(forgetful: World) -> None:
+    """The newest checkpoint was made under it, and a week before that is still to come."""
+    forgetful.configure(retain_days=7, max_live_segments=64)
+    for n in range(3):
+        forgetful.write(f"{n}.txt", f"document {n} says this")
+        forgetful.run()
+    with forgetful.ledger.write() as c:
+        ahead = "2101-01-01T00:00:00.000000+00:00"
+        c.exec_driver_sql("UPDATE checkpoints SET at = ? WHERE generation = 3", (ahead,))
+    collected(forgetful)
+    assert kept_generations(forgetful) == [0, 1, 2, 3]
+
+
 def test_a_pinned_generation_outlives_all_others(forgetful: World) -> None:
     world = forgetful
     jobs_with_merges(world, 0, 2)

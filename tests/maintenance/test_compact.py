@@ -3,6 +3,7 @@
 import os
 import signal
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from threading import Event
 from typing import Any
@@ -151,6 +152,17 @@ def test_a_damaged_input_is_found_and_repaired_instead_of_merged(filled: World) 
     assert left_over(filled) == []
     repaired = filled.tend(filled.orders.place("docs", Kind.REPAIR))
     assert [Path(name).name for name in repaired["result"]["segments_taken_out"]] == [victim.name]
+
+
+def test_a_merge_that_fails_is_not_made_again_and_again(filled: World) -> None:
+    """It has read, and perhaps written, hundreds of megabytes by then: it runs out of memory, or meets damage."""
+    orders = list[object]()
+    never = replace(filled.merger, make=lambda order, _: orders.append(order))
+    assert [never.look(Event()) for _ in range(3)] == [False] * 3
+    assert len(orders) == 1
+    never._not_before.clear()  # as when the time is over
+    never.look(Event())
+    assert len(orders) == 2
 
 
 def test_what_a_merger_has_left_behind_is_cleared_by_the_next(filled: World) -> None:

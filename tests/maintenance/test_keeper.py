@@ -19,7 +19,7 @@ from service.maintenance.keeper import Keeper
 from service.maintenance.work import Duty, Work
 from service.ports import Float32Vector
 from service.selftest.fake_embedder import FakeEmbedder
-from tests.engine.holding import wait_until
+from tests.engine.holding import Died, wait_until
 from tests.engine.world import World
 
 TEXTS = {f"{n}.txt": f"document number {n}\n\nits second part {n}" for n in range(7)}
@@ -133,6 +133,32 @@ def test_what_passes_is_tried_again_and_what_never_ends_well_is_given_up(
     assert done["error"] == {"code": "runtime_error", "message": "RuntimeError: a mistake"}
     world.tend(task)
     assert len(seen) == keeper.MOST_ATTEMPTS
+
+
+def test_a_task_that_ends_one_worker_after_the_other_is_given_up(world: World) -> None:
+    """Whoever begins it is out of memory: the next would be too, and no job of the collection would ever run."""
+    filled(world)
+
+    def die(work: Work) -> dict[str, Any]:
+        raise Died
+
+    seen = answering(world, die)
+    task = world.orders.place("docs", Kind.REPAIR)
+    for n in range(keeper.MOST_DEATHS):
+        with pytest.raises(Died):
+            world.tend(task)
+        if n == 0:  # a worker that was told to stop, or had to wait, has nothing to do with it
+            with world.ledger.write() as c:
+                tasks.put_back(c, task["id"], 0.0, "disk_low", "full")
+            with pytest.raises(Died):
+                world.tend(task)
+    assert world.orders.get(task["id"])["error"]["code"] == "worker_gone"
+    other = world.orders.place("docs", Kind.REPAIR)
+    with pytest.raises(Died):
+        world.tend(other)
+    ended = world.orders.get(task["id"])
+    assert (ended["state"], ended["error"]["code"]) == ("failed", "worker_gone")
+    assert len(seen) == keeper.MOST_DEATHS + 2
 
 
 def test_a_task_waits_for_whoever_holds_the_collection(world: World) -> None:

@@ -5,12 +5,15 @@ import sqlite3
 from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
+from threading import Event
 
 import pytest
 
 from service import failpoints
 from service.core.keys import file_key, root_of
+from service.core.upkeep import Kind
 from service.errors import Refused, TryAgain
+from service.ledger import collections
 from service.maintenance.rebuild import rebuild
 from tests.engine.holding import Died
 from tests.engine.world import World
@@ -172,3 +175,29 @@ def test_a_copy_of_a_collection_beside_it_is_named(world: World) -> None:
             rebuild(data, adopt)
     shutil.rmtree(data / "collections/docs-old")
     assert set(rebuild(data)["collections"]) == {"docs"}
+
+
+def test_a_start_up_that_is_killed_leaves_no_record_without_its_files(world: World) -> None:
+    """A merge was killed before it counted, then the clean-up after it; then the ledger is lost. What is made anew must
+    not believe in a merge whose files are half gone, and put its inputs aside."""
+    world.configure(batch_size=3, merged_rows=24)
+    for n in range(12):
+        world.write(f"{n:02}.txt", f"document {n} says this\n\nand its second part {n}")
+    world.run()
+    with world.ledger.read() as c:
+        row = collections.by_name(c, "docs")
+    assert world.merger.merge_one(row, Event())
+    for point in ("ledger.before", "orphan.removed"):
+        failpoints._armed = DiesAt(point)  # type: ignore[assignment]
+        try:
+            with pytest.raises(Died):
+                world.keeper(dead_seconds=0.0).serve_idle("keeper", world.stop)
+        finally:
+            failpoints.arm("")
+    rebuild(lose(world))
+    new = World(world.folder)
+    new.configure(merged_rows=24)
+    assert new.tend(new.orders.place("docs", Kind.REPAIR))["state"] == "done"
+    assert new.contents() == new.expected()
+    assert new.verify()["valid"], new.verify()
+    new.ledger.close()
