@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from service.maintenance.keeper import Keeper
     from service.maintenance.merger import Merger
     from service.maintenance.scrubber import Scrubber
+    from service.ports import Embedder
     from service.sources.library import Library
     from service.supervisor import Supervisor
     from service.web.services import Services
@@ -100,7 +101,7 @@ def open_tools(settings: Settings, ledger: Ledger) -> Iterator["Tools"]:
             preparer,
             embedder,
             open_source,
-            make_keeper(settings, ledger),
+            make_keeper(settings, ledger, embedder),
             TENURES,
             embedder_restarts=lambda: embedder.restarts,
         )
@@ -133,12 +134,12 @@ def make_planner(settings: Settings, ledger: Ledger) -> "Planner":
     return Planner(ledger, engine_settings(settings), partial(_library, settings), lambda: recipe)
 
 
-def make_keeper(settings: Settings, ledger: Ledger) -> "Keeper":
-    """Who does the maintenance in this process."""
+def make_keeper(settings: Settings, ledger: Ledger, embedder: "Embedder | None" = None) -> "Keeper":
+    """Who does the maintenance in this process; without an embedder a repair leaves that to the next job."""
     from service.maintenance.duties import DUTIES
     from service.maintenance.keeper import Keeper
 
-    return Keeper(ledger, engine_settings(settings), DUTIES)
+    return Keeper(ledger, engine_settings(settings), DUTIES, embedder=embedder)
 
 
 def make_merger(settings: Settings, ledger: Ledger) -> "Merger":

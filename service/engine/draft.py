@@ -7,6 +7,7 @@ from concurrent.futures import Future
 from dataclasses import dataclass, field
 from typing import Any
 
+from service.index.records import Mask
 from service.ports import Float32Vector, Piece
 
 
@@ -119,6 +120,7 @@ class Batch:
     counters: dict[str, int] = field(default_factory=dict)
     restarts: dict[str, int] = field(default_factory=dict)  # of embedder children, by reason
     kind: str = "ingest"  # of the checkpoint that it becomes
+    corrected: dict[int, Mask] = field(default_factory=dict)  # segment -> rows alive, where that was wrong
 
     def count(self, name: str, amount: int = 1) -> None:
         """Add to one of the job's counters."""

@@ -14,7 +14,7 @@ def new_masks(state: CollectionState, batch: Batch, retired: Sequence[AnyRow]) -
     `retired`: the version rows of `batch.retired`. Rows of a finished document that earlier commits brought
     in come alive now.
     """
-    masks: dict[int, Mask] = {}
+    masks = {number: mask.copy() for number, mask in batch.corrected.items()}
     for version in retired:
         _mark(state, masks, version.version_id, (version.first_batch, version.last_batch), alive=False)
     for draft in batch.finished:

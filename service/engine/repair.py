@@ -40,13 +40,9 @@ def take_out(
         batch = Batch(
             retired=[version.version_id for version in lost],
             abandoned=[version.version_id for version in plan.unfinished],
-            documents=[_pending_again(version) for version in lost] + _containers_of(ledger, state.id, lost),
+            documents=do_again(ledger, state.id, lost),
         )
         state.segments = [segment for segment in state.segments if segment not in damaged]
-        # Items first: what a crash in between leaves is one item too many; the other order would lose them.
-        reach("repair.before")
-        _queue_again(ledger, state.id, lost)
-        reach("repair.queued")
         new = rescue.write(committer, state, plan)
     # Files before ledger: a segment that is missing is a damaged one, so a crash in between begins this again. The
     # other order would leave damaged files among the sound ones, and nobody would look for them any more.
@@ -64,6 +60,15 @@ def take_out(
     committer.commit(batch, owner, Replaced(damaged, new), say_so)
     reach("repair.after")
     return said
+
+
+def do_again(ledger: Ledger, collection_id: str, lost: Sequence[AnyRow]) -> list[DocumentChange]:
+    """Queue the documents of these versions (or document rows) again; what the commit that retires them says of them."""
+    # Items first: what a crash in between leaves is one item too many; the other order would lose them.
+    reach("repair.before")
+    _queue_again(ledger, collection_id, lost)
+    reach("repair.queued")
+    return [_pending_again(version) for version in lost] + _containers_of(ledger, collection_id, lost)
 
 
 def _pending_again(version: AnyRow) -> DocumentChange:

@@ -111,4 +111,5 @@ def segment_json(segment: Segment) -> dict[str, Any]:
         "faiss": as_json(segment.faiss),
         "chunks": as_json(segment.chunks),
         "live": as_json(segment.live),
+        "codes": as_json(segment.codes),
     }

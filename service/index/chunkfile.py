@@ -53,6 +53,10 @@ class ChunkFile:
         """The version of every chunk, in row order."""
         return [row[0] for row in self._database.execute('SELECT version FROM chunks ORDER BY "row"')]
 
+    def places(self) -> list[tuple[int, int]]:
+        """(version, ordinal) of every chunk, in row order."""
+        return self._database.execute('SELECT version, ordinal FROM chunks ORDER BY "row"').fetchall()
+
     def texts(self, rows: Sequence[int]) -> list[str]:
         """The chunk texts of some rows, in the order asked for. Raises KeyError for an unknown row."""
         return [self._text(row) for row in rows]

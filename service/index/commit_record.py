@@ -48,6 +48,7 @@ class CommitRecord:
     live_files: Sequence[Json]
     space: Json | None = None  # of every vector from this commit on, where it changes that
     rollback: Json | None = None  # to which generation, and what comes back of it
+    redacted: Json | None = None  # a segment's new files, and which rows were alive in earlier generations
 
     @property
     def name(self) -> str:
@@ -78,6 +79,8 @@ def encode(record: CommitRecord) -> bytes:
     """Canonical JSON that carries its own hash."""
     # Not `asdict` of the whole: it copies every list, of which a rollback has long ones.
     values = {field.name: getattr(record, field.name) for field in fields(record)}
+    if record.redacted is None:  # records that were written before there was such a field keep their bytes
+        del values["redacted"]
     parent = asdict(record.parent) if record.parent else None
     return seal({**values, "parent": parent, "format": FORMAT})
 

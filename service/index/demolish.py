@@ -30,6 +30,11 @@ def remove_folder(
         folder = os.open(root, _OPEN_FOLDER)
     except FileNotFoundError:
         return 0
+    except NotADirectoryError as error:  # O_NOFOLLOW: what a link stands for may be named elsewhere too
+        raise Refused(
+            f"{root} is a link, or no folder: what it stands for is not removed. Remove both yourself, and delete the "
+            "collection again."
+        ) from error
     try:
         _refuse_anothers(root, folder, collection_id, store_id, is_proven)
         _unlink(folder, MANIFEST)

@@ -3,7 +3,7 @@
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import Connection, bindparam, delete, func, insert, select, update
+from sqlalchemy import Connection, Select, bindparam, delete, exists, func, insert, select, update
 
 from service.ledger.database import AnyRow, by_columns
 from service.ledger.schema import documents, literally, version_spans, versions
@@ -99,18 +99,7 @@ def close_spans(c: Connection, collection_id: str, version_ids: Sequence[int], g
 
 def live(c: Connection, collection_id: str) -> Iterator[AnyRow]:
     """Every version that is visible now, with its document's key."""
-    visible = (version_spans.c.collection_id == collection_id) & version_spans.c.to_generation.is_(None)
-    joined = versions.join(
-        version_spans,
-        (versions.c.version_id == version_spans.c.version_id)
-        & (versions.c.collection_id == version_spans.c.collection_id),
-    ).join(
-        documents,
-        (documents.c.doc_id == versions.c.doc_id) & (documents.c.collection_id == versions.c.collection_id),
-    )
-    yield from c.execute(
-        select(versions, *(documents.c[name] for name in _WHERE_FROM)).select_from(joined).where(visible)
-    )
+    yield from c.execute(_live(collection_id))
 
 
 def live_sizes(c: Connection, collection_id: str) -> Iterator[tuple[int, int]]:
@@ -130,17 +119,21 @@ def count_visible(c: Connection, collection_id: str) -> int:
     return c.execute(select(func.count()).select_from(version_spans).where(visible)).scalar_one()
 
 
-def doubled(c: Connection, collection_id: str, limit: int) -> Sequence[AnyRow]:
-    """(key, versions) of documents of which more than one version is visible."""
-    visible = (version_spans.c.collection_id == collection_id) & version_spans.c.to_generation.is_(None)
-    same = (versions.c.version_id == version_spans.c.version_id) & (
-        versions.c.collection_id == version_spans.c.collection_id
+def strays(c: Connection, collection_id: str, limit: int | None = None) -> Sequence[AnyRow]:
+    """Versions, with their documents' keys, that are visible although their documents have another, or none."""
+    other = documents.c.version_id.is_(None) | (documents.c.version_id != versions.c.version_id)
+    return c.execute(_live(collection_id).where(other).limit(limit)).all()
+
+
+def unseen(c: Connection, collection_id: str, limit: int | None = None) -> Sequence[AnyRow]:
+    """Documents that are said to have a version which is not visible."""
+    visible = exists().where(
+        version_spans.c.collection_id == documents.c.collection_id,
+        version_spans.c.version_id == documents.c.version_id,
+        version_spans.c.to_generation.is_(None),
     )
-    query = select(versions.c.doc_id, func.count().label("versions")).join(version_spans, same).where(visible)
-    twice = query.group_by(versions.c.doc_id).having(func.count() > 1).limit(limit).subquery()
-    mine = documents.c.collection_id == collection_id
-    named = select(documents.c.key, twice.c.versions).join(twice, twice.c.doc_id == documents.c.doc_id)
-    return c.execute(named.where(mine)).all()
+    mine = (documents.c.collection_id == collection_id) & documents.c.version_id.is_not(None)
+    return c.execute(select(documents).where(mine, ~visible).limit(limit)).all()
 
 
 def key_of(c: Connection, collection_id: str, version_id: int) -> str:
@@ -148,3 +141,17 @@ def key_of(c: Connection, collection_id: str, version_id: int) -> str:
     same = (versions.c.collection_id == documents.c.collection_id) & (versions.c.doc_id == documents.c.doc_id)
     mine = (versions.c.collection_id == collection_id) & (versions.c.version_id == version_id)
     return str(c.execute(select(documents.c.key).join(versions, same).where(mine)).scalar_one())
+
+
+def _live(collection_id: str) -> Select[Any]:
+    visible = (version_spans.c.collection_id == collection_id) & version_spans.c.to_generation.is_(None)
+    joined = versions.join(
+        version_spans,
+        (versions.c.version_id == version_spans.c.version_id)
+        & (versions.c.collection_id == version_spans.c.collection_id),
+    ).join(
+        documents,
+        (documents.c.doc_id == versions.c.doc_id) & (documents.c.collection_id == versions.c.collection_id),
+    )
+    where_from = [documents.c[name] for name in _WHERE_FROM]
+    return select(versions, *where_from).select_from(joined).where(visible)

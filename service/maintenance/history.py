@@ -7,6 +7,8 @@ from typing import Any
 
 from sqlalchemy import Connection
 
+from service.core.keys import root_of
+from service.core.stamp import size_in
 from service.index.commit_record import CommitRecord, decode
 from service.ledger import segments
 
@@ -40,7 +42,9 @@ class Undone:
     begun: set[int] = field(default_factory=set)  # versions that they left unfinished
     files: dict[str, set[int]] = field(default_factory=dict)  # job -> hashes of (folder, name)
     removed: dict[str, set[int]] = field(default_factory=dict)  # job -> documents that it deleted
-    sources: set[tuple[str | None, int | None]] = field(default_factory=set)  # (job, source) of these commits
+    roots: set[tuple[str | None, str | None]] = field(
+        default_factory=set
+    )  # (job, root of a source; None: any)
 
     def add(self, record: CommitRecord) -> None:
         """Of one more commit."""
@@ -52,7 +56,10 @@ class Undone:
             return
         self.documents.update(each["doc_id"] for each in said)
         self.documents.update(doc_id for doc_id, _ in restored if doc_id not in self.spared)
-        self.sources.add((record.job, record.source["id"] if record.source else None))
+        # Not the numbers of sources: a ledger that was made anew has others.
+        self.roots.update((record.job, root_of(each["key"])) for each in said)
+        if restored:
+            self.roots.add((record.job, None))
         if record.job:
             files = self.files.setdefault(record.job, set())
             files.update(hash((each["folder"], each["name"])) for each in said)
@@ -110,8 +117,14 @@ def values_of(record: CommitRecord) -> Iterator[tuple[int, dict[str, Any]]]:
         if said["finished"]:
             values = {name: said[name] for name in _AS_INDEXED}
             facts = {"state": "indexed", "reason": None, "detail": None, "version_id": said["version"]}
-            facts |= {"bytes": said.get("bytes", 0), "generation": record.generation}
+            facts |= {"bytes": _bytes_of(said), "generation": record.generation}
             yield said["doc_id"], {**values, **facts}
+
+
+def _bytes_of(said: Json) -> int:
+    """The size of a document's file; where a record of former times does not say so, its stamp may."""
+    stamp = str(said["stamp"])
+    return int(said["bytes"]) if "bytes" in said else size_in(stamp) if stamp else 0
 
 
 def record_of(c: Connection, collection_id: str, generation: int) -> CommitRecord:

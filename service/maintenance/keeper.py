@@ -33,6 +33,7 @@ from service.index.files import make_folder
 from service.ledger import collections, metrics, segments, tasks
 from service.ledger.database import AnyRow, Ledger, store_identity
 from service.maintenance.work import Dropped, Duty, Result, Work
+from service.ports import Embedder
 
 REFUSALS = (BadRequest, Conflict, NotFound, Refused)
 MOST_ATTEMPTS = 5  # of a task that keeps ending in a way nobody expected
@@ -52,6 +53,7 @@ class Keeper:
     duties: Mapping[Kind, Duty]
     observer: Observer = field(default_factory=Observer)
     beside_a_job: Collection[Kind] = BESIDE_A_JOB
+    embedder: Embedder | None = None  # for a repair
     _published: dict[str, float] = field(
         default_factory=dict
     )  # collection id -> when it was tried (monotonic)
@@ -186,7 +188,7 @@ class Keeper:
             if begun is None:
                 return served
             served = True
-            self._do(Work(begun, holding, check))
+            self._do(Work(begun, holding, check, self.embedder))
 
     def _give_up_what_kills(self, c: Connection, collection_id: str, kinds: Collection[Kind]) -> None:
         """A task for which there is not enough memory, say, would end one worker after the other, and no job would run."""

@@ -30,6 +30,7 @@ from service.maintenance import withdraw
 from service.maintenance.backup import clear_dead
 from service.maintenance.collect import remove
 from service.maintenance.forget import forget
+from service.maintenance.past import mind_the_past
 from service.maintenance.proof import document_ids, former_vectors, is_file, is_out
 from service.maintenance.publishing import publish_for_certain
 from service.maintenance.work import Result, Work
@@ -49,7 +50,12 @@ def run(work: Work) -> Result:
     rewritten = 0
     for row in _holding_it(work, keys):
         work.check()
-        _rewrite(work, row, keys)
+        try:
+            _rewrite(work, row, keys)
+        except Corrupt:
+            if row.segment_id not in {segment.segment_id for segment in state.segments}:
+                mind_the_past(work)  # gives up what is damaged: the next attempt finds it in quarantine
+            raise
         rewritten += 1
     removed = _clear_quarantine(state.folder, keys)
     clear_dead(holding.settings.data_dir)
@@ -119,7 +125,8 @@ def _rewrite(work: Work, row: AnyRow, keys: Sequence[KeyRange]) -> None:
     lives = _lives(work, row, name, rows_of(state.folder / old[1].name, keys))
     written = Written(state.generation + 1, state.batch, "purge", utc_now(), time.monotonic())
     _reopen(state, written, row.segment_id, new)
-    write_commit_record(state, lease.token, written, MAINTENANCE, {})
+    told = {"redacted": _as_json(row.segment_id, new, lives)}
+    write_commit_record(state, lease.token, written, MAINTENANCE, told)
     reach("ledger.before")
     with ledger.write() as c:
         lease.hold(c)
@@ -153,6 +160,12 @@ class Live:
     from_generation: int
     new: StoredFile
     rows: int
+
+
+def _as_json(segment_id: int, new: tuple[StoredFile, StoredFile], lives: Sequence[Live]) -> dict[str, Any]:
+    """What a rebuild must know of segments that only earlier generations have, and of those generations."""
+    said = [{"from": live.from_generation, "live": as_json(live.new), "rows": live.rows} for live in lives]
+    return {"segment": segment_id, "faiss": as_json(new[0]), "chunks": as_json(new[1]), "lives": said}
 
 
 def _lives(work: Work, row: AnyRow, name: SegmentId, rows: Sequence[int]) -> list[Live]:
@@ -194,8 +207,15 @@ def _remove(folder: Path, files: Sequence[StoredFile]) -> None:
 
 
 def _clear_quarantine(folder: Path, keys: Sequence[KeyRange]) -> list[str]:
-    """Remove what was put aside of segments that hold the document, or can no longer be read at all."""
+    """Remove what was put aside of segments that hold the document, or can no longer be read at all.
+
+    Vectors without their chunks are such: nobody can tell whose they are.
+    """
     removed = []
+    for path in sorted((folder / "quarantine").glob("*.faiss*")):
+        if not any(path.parent.glob(f"{path.name.partition('.')[0]}.chunks*")):
+            removed.append(path.name)
+            path.unlink()
     for path in sorted((folder / "quarantine").glob("*.chunks*")):
         try:
             is_of_it = bool(rows_of(path, keys))

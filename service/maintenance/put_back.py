@@ -38,11 +38,13 @@ def put_back(source: Path, data_dir: Path) -> Restored:
     process restores into it), TryAgain (disk full).
     """
     backup = backup_file.read(source)
+    mine = b""
     if not (data_dir / MARKER).exists():  # an earlier attempt's
         _refuse_what_is_there(data_dir)
         make_data_folder(data_dir)
-        _mark(source, data_dir)
+        mine = _mark(source, data_dir)
     with _alone(data_dir / MARKER):
+        _begin_or_go_on(data_dir, mine)
         _bring_all(source, data_dir, backup)
         reach("restore.unmarked")
         (data_dir / MARKER).unlink()
@@ -78,17 +80,30 @@ def _bring_all(source: Path, data_dir: Path, backup: Backup) -> None:
     _bring_ledger(source, data_dir, next(file for file in backup.files if file.path == LEDGER))
 
 
-def _mark(source: Path, data_dir: Path) -> None:
+def _mark(source: Path, data_dir: Path) -> bytes:
+    """What the mark says; nothing where somebody else was faster."""
+    mine = json.dumps({"from": str(source)}).encode()
     try:
-        write_new(data_dir, MARKER, json.dumps({"from": str(source)}).encode())
+        write_new(data_dir, MARKER, mine)
     except FileExistsError:
+        return b""
+    sync_folder(data_dir)
+    return mine
+
+
+def _begin_or_go_on(data_dir: Path, mine: bytes) -> None:
+    """Who goes on says so in the mark: who has made it, and was frozen, would take what has come since for another's."""
+    marker = data_dir / MARKER
+    if not mine:
+        with marker.open("ab") as file:
+            file.write(b" ")
+    if marker.read_bytes() != mine:
         return
     try:
         _refuse_what_is_there(data_dir)  # it may have come between the first look and the mark
     except Refused:
-        (data_dir / MARKER).unlink()
+        marker.unlink()
         raise
-    sync_folder(data_dir)
 
 
 def _refuse_what_is_there(data_dir: Path) -> None:

@@ -21,6 +21,7 @@ from service.ledger import anew
 from service.ledger.damage import is_damaged
 from service.ledger.database import Ledger, sqlite_url
 from service.ledger.migrate import migrate
+from service.maintenance.looking_back import Past
 from service.maintenance.rebuilt_rows import Found, put_collection
 from service.maintenance.replay import Replayed, replay
 
@@ -33,10 +34,10 @@ _BESIDE = ("-wal", "-shm")
 def rebuild(data_dir: Path, adopt: bool = False) -> dict[str, Any]:
     """Make the ledger from every collection's commit chain, and put a damaged one aside; what was found.
 
-    Jobs, events, metrics, and the history that a rollback needs are not in the chain: they begin anew. `adopt`: folders of
-    several ledgers become this one's. Raises Refused, before anything is written, where a sound ledger is there, a
-    chain is broken, or folders belong to different ledgers, TryAgain where the disk is full; Conflict while another process
-    has a collection.
+    Jobs, events, metrics and pins are not in the chain: they begin anew. Earlier generations are there again where all
+    their files are. `adopt`: folders of several ledgers become this one's. Raises Refused, before anything is written,
+    where a sound ledger is there, a chain is broken, or folders belong to different ledgers; TryAgain where the disk is
+    full; Conflict while another process has a collection.
     """
     _refuse_a_sound_ledger(data_dir)
     folders = sorted(path for path in (data_dir / "collections").glob("*") if (path / "commits").is_dir())
@@ -62,7 +63,7 @@ def rebuild(data_dir: Path, adopt: bool = False) -> dict[str, Any]:
         finally:
             shutil.rmtree(staging, ignore_errors=True)
     told = {
-        each.name: {"generation": each.present.generation, "documents": len(each.present.live)}
+        each.name: {"generation": each.present.generation, "documents": len(each.present.visible.open)}
         for each in found
     }
     return {"collections": told, "damaged_ledger": aside}
@@ -134,7 +135,8 @@ def _read(folder: Path) -> Found:
         token = path.stem.rpartition("-t")[2]
         tokens.append(int(token) if token.isdigit() else 0)
     collection_id = str(identity.get("collection_id") or uuid4().hex)
-    return Found(folder.name, collection_id, chain, present, max(tokens), max(numbers))
+    past = Past.of(folder, present, [record.generation for record in chain.records])
+    return Found(folder.name, collection_id, chain, present, past, max(tokens), max(numbers))
 
 
 def _refuse_a_newer_manifest(folder: Path, present: Replayed) -> None:
@@ -147,9 +149,9 @@ def _refuse_a_newer_manifest(folder: Path, present: Replayed) -> None:
             f"{folder.name} was published at generation {published.generation}, and its commit records end at "
             f"{present.generation}: restore a backup."
         )
-    if present.space is None and published is not None:
-        present.space = dict(published.space)
-    if present.generation and present.space is None:
+    if not present.spaces and published is not None:
+        present.spaces.append((0, dict(published.space)))
+    if present.generation and not present.spaces:
         raise Refused(f"{folder.name}: nothing says which model its vectors are of. Restore a backup.")
 
 

@@ -7,12 +7,12 @@ from pathlib import Path
 from typing import Any
 
 from service.engine import rescue
-from service.engine.owner import MAINTENANCE
 from service.engine.publish import publish
 from service.engine.recover import is_whole, recover
-from service.engine.repair import take_out
 from service.ledger import collections, events, segments, versions
+from service.maintenance.agreement import agree, look
 from service.maintenance.clearing import clear_away
+from service.maintenance.from_texts import take_out
 from service.maintenance.past import mind_the_past
 from service.maintenance.verify import verify_collection
 from service.maintenance.work import Result, Work
@@ -31,12 +31,11 @@ def run(work: Work) -> Result:
     damaged = recover(ledger, holding.lease, state, by_order=True)
     clear_away(work)
     rewritten = there.rewritten_since()
-    done = _NOTHING_LOST
-    if damaged:
-        done = take_out(ledger, holding.committer, state, MAINTENANCE, damaged)
+    done, back = take_out(work, damaged) if damaged else (_NOTHING_LOST, 0)
     there = _There.now(state.folder)
     given_up = done["generations"] + mind_the_past(work)
     rewritten += there.rewritten_since()
+    agreed = agree(work)
     corrected = _correct_counts(work)
     if state.generation:
         publish(ledger, holding.lease, state)
@@ -44,7 +43,10 @@ def run(work: Work) -> Result:
         "generation": state.generation,
         "segments_taken_out": done["segments"],
         "documents_rescued": done["rescued"],
-        "documents_queued": done["documents"],
+        "documents_embedded": back,
+        "documents_queued": done["documents"] - back + agreed["documents_queued"],
+        "rows_buried": agreed["rows_buried"],
+        "rows_revived": agreed["rows_revived"],
         "files_rewritten": rewritten,
         "files_put_aside": sorted(set(_names(state.folder, "quarantine")) - aside),
         "generations_given_up": given_up,
@@ -80,11 +82,11 @@ def _look(work: Work) -> Result:
     ]
     with closing(rescue.plan(ledger, state, damaged, work.check)) as plan:
         told = {"documents_rescued": plan.rescued, "documents_queued": len(plan.lost)}
+    rows = {} if damaged else look(ledger, state).as_json()  # of damaged segments nothing can be said
     problems = verify_collection(ledger, work.holding.settings, state.name)["problems"]
     names = [segment.faiss.name for segment in damaged]
-    return {"dry_run": True, "generation": state.generation, "segments_damaged": names, **told} | {
-        "problems": problems
-    }
+    place = {"dry_run": True, "generation": state.generation, "segments_damaged": names}
+    return {**place, **told, **rows, "problems": problems}
 
 
 def _correct_counts(work: Work) -> bool:

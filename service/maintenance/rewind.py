@@ -35,7 +35,7 @@ def rewind(
 
 
 def _others_worked_on(job: AnyRow, undone: Undone) -> bool:
-    return any(by != job.id and source in (job.source_id, None) for by, source in undone.sources)
+    return any(by != job.id and root in (job.root, None) for by, root in undone.roots)
 
 
 def _held_at(job: AnyRow, generation: int) -> dict[str, int]:

@@ -180,7 +180,7 @@ class Switch:
 
     def _version_json(self, row: AnyRow, version: AnyRow, document: AnyRow) -> Json:
         """As the records of other commits describe a version."""
-        names = ("title", "described_sha256", "stamp", "file_sha256", "content_sha256", "recipe")
+        names = ("title", "described_sha256", "stamp", "file_sha256", "content_sha256", "recipe", "bytes")
         said = {"version": row.recut_id, "doc_id": document.doc_id, **_place(document)}
         said |= {name: getattr(document, name) for name in names}
         said |= {"first_batch": version.first_batch, "last_batch": version.last_batch}

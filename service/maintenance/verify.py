@@ -8,7 +8,6 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from sqlalchemy import Connection
 
 from service.engine.settings import EngineSettings
@@ -22,7 +21,7 @@ from service.index.files import StoredFile, verify
 from service.index.live import read_live
 from service.ledger import collections, events, metrics, segments, versions
 from service.ledger.database import AnyRow, Ledger, store_identity
-from service.maintenance.census import Census
+from service.maintenance.census import Census, columns_of
 from service.maintenance.orphans import Named, files_in, orphans
 
 _MOST_TOLD = 50  # problems of one kind
@@ -115,8 +114,10 @@ class _Look:
             return
         alive = read_live(self._folder, StoredFile(**segment.live)) if segment.live else None
         with ChunkFile(self._folder / segment.chunks["name"]) as chunks:
-            rows = np.array(chunks.versions_of_rows(), np.int64)
-        dead = self._census.count(rows if alive is None else rows[alive])
+            rows, ordinals = columns_of(chunks.places())
+        if alive is not None:
+            rows, ordinals = rows[alive], ordinals[alive]
+        dead = self._census.count(rows, ordinals)
         if len(dead):
             told = ", ".join(map(str, dead[:_MOST_TOLD]))
             said = f"rows of {len(dead)} versions that are not live: {told}"
@@ -193,10 +194,13 @@ def _check_versions(ledger: Ledger, collection_id: str, census: Census) -> Itera
         for at in amiss[:_MOST_TOLD]:
             version, found, expected = (int(a[at]) for a in (census.versions, census.found, census.expected))
             kind = "missing" if found < expected else "duplicate"
-            key = versions.key_of(c, collection_id, version)
-            yield Problem(kind, key, f"{found} rows of version {version}, {expected} expected")
-        for row in versions.doubled(c, collection_id, _MOST_TOLD):
-            yield Problem("duplicate", row.key, f"{row.versions} versions are visible, 1 expected")
+            told = f"{found} rows of version {version}, {expected} expected, each of its chunks once"
+            yield Problem(kind, versions.key_of(c, collection_id, version), told)
+        for row in versions.strays(c, collection_id, _MOST_TOLD):
+            told = f"version {row.version_id} is visible, and its document has another or none"
+            yield Problem("duplicate", row.key, told)
+        for row in versions.unseen(c, collection_id, _MOST_TOLD):
+            yield Problem("missing", row.key, f"its version {row.version_id} is not visible")
     if len(amiss) > _MOST_TOLD:
         yield Problem("missing", "", f"{len(amiss) - _MOST_TOLD} more versions have too few or too many rows")
 

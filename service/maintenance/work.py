@@ -9,6 +9,7 @@ from sqlalchemy import Connection
 from service.engine.holding import Holding
 from service.ledger import tasks
 from service.ledger.database import AnyRow
+from service.ports import Embedder
 
 Result = Mapping[str, Any]
 
@@ -24,6 +25,7 @@ class Work:
     task: AnyRow
     holding: Holding
     check: Callable[[], None]
+    embedder: Embedder | None = None  # where the process has one
 
     @property
     def options(self) -> Mapping[str, Any]:

@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Any
 
 from service.core.upkeep import Kind
-from service.ledger import segments
+from service.ledger import segments, versions
 from service.ledger.collections import by_name
 from service.maintenance import departures
 from service.maintenance.generations import Generations, Turn
@@ -140,13 +140,16 @@ def flip_oldest_vectors(world: World) -> None:
 
 
 def spoil_past_and_present(world: World) -> None:
-    """A segment in use is damaged, and one that only older generations need."""
+    """A segment in use is damaged, and one that only older generations need; rows are alive that should not be."""
     flip_oldest_vectors(world)
     row = _row(world)
     with world.ledger.read() as c:
         live = {found.segment_id for found in segments.live(c, row.id)}
         past = [found for found in segments.past(c, row.id) if found.segment_id not in live]
     flip(world.files / past[0].chunks["name"])
+    with world.ledger.write() as c:
+        newest = max(versions.live(c, row.id), key=lambda version: version.last_batch)
+        versions.close_spans(c, row.id, [newest.version_id], row.generation)
 
 
 def flip(path: Path) -> None:

@@ -43,6 +43,7 @@ class World:
     settings: EngineSettings = field(init=False)
     ledger: Ledger = field(init=False)
     embedder: FakeEmbedder = field(default_factory=FakeEmbedder)
+    embedder_of_keepers: FakeEmbedder | None = None  # of maintenance: most processes that do some have none
     preparer: FakePreparer = field(default_factory=FakePreparer)
     stop: Event = field(default_factory=Event)
     duties: Mapping[Kind, Duty] = field(default_factory=lambda: DUTIES)
@@ -93,7 +94,9 @@ class World:
         return Worker(tools, worker_id, self.stop, Observer(dead_seconds))
 
     def keeper(self, dead_seconds: float = 15.0) -> Keeper:
-        return Keeper(self.ledger, self.settings, self.duties, Observer(dead_seconds))
+        return Keeper(
+            self.ledger, self.settings, self.duties, Observer(dead_seconds), embedder=self.embedder_of_keepers
+        )
 
     @property
     def merger(self) -> Merger:

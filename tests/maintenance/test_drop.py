@@ -284,3 +284,16 @@ def test_other_collections_keep_everything(filled: World) -> None:
         assert not tasks.collections_with_open(c)
     kept = Collection.open(filled.settings.folder("other"))
     assert {(row.key, row.ordinal, row.text) for row in kept.rows()} == filled.expected()
+
+
+def test_what_a_link_stands_for_is_for_somebody_to_remove(filled: World) -> None:
+    """Somebody has moved the folder to a larger disk."""
+    elsewhere = filled.folder / "elsewhere"
+    filled.files.rename(elsewhere)
+    filled.files.symlink_to(elsewhere)
+    refused = drop(filled)
+    assert refused["state"] == "failed"
+    assert "is a link" in refused["error"]["message"]
+    assert (elsewhere / "manifest.json").exists()
+    filled.files.unlink()
+    assert drop(filled)["state"] == "done"

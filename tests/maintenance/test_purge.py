@@ -14,7 +14,7 @@ import pytest
 from service.core.upkeep import Kind
 from service.index import scratch
 from service.ledger import collections
-from service.maintenance import departures, purge
+from service.maintenance import departures, keeper, purge
 from service.maintenance.generations import Generations, Turn
 from service.reader import Collection
 from tests.engine.world import World
@@ -161,6 +161,47 @@ def test_what_is_in_quarantine_goes_too(filled: World) -> None:
     purged(filled, "library/log.jsonl")
     purged(filled, "library/3.txt")
     assert [path.name for path in quarantine.iterdir()] == ["stranger"]
+
+
+def emptied_segment(world: World) -> Path:
+    """The file of vectors of one that only older generations need; every document in it has changed since."""
+    world.configure(batch_size=3)
+    for n in range(3):
+        world.write(f"{n}.txt", f"{SECRET} is {n}")
+    world.run()
+    for n in range(3):
+        world.write(f"{n}.txt", f"document number {n} is another", mtime=CHANGED)
+    world.run()
+    path = min((world.files / "segments").glob("*.faiss"))
+    data = bytearray(path.read_bytes())
+    data[-1] ^= 1
+    path.write_bytes(data)
+    return path
+
+
+def test_a_damaged_file_of_an_older_generation_does_not_stop_a_purge(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Five tries met it, and the text stayed: nothing mends what is not live."""
+    monkeypatch.setattr(keeper, "RETRY_SECONDS", 0.0)
+    emptied_segment(world)
+    task = purged(world, "library/1.txt")
+    assert (task["state"], task["error"]["code"]) == ("queued", "corrupt")
+    done = world.tend(task)
+    assert done["state"] == "done", done["error"]
+    assert done["result"]["verified"]
+    assert who_says_it(world, f"{SECRET} is 1") == vectors_of(world, f"{SECRET} is 1") == []
+
+
+def test_vectors_that_were_put_aside_alone_go_too(world: World) -> None:
+    """A repair puts aside what is damaged of a segment that is not live: not its chunks."""
+    damaged = emptied_segment(world)
+    assert world.tend(world.orders.place("docs", Kind.REPAIR))["state"] == "done"
+    assert [path.name for path in (world.files / "quarantine").iterdir()] == [damaged.name]
+    assert vectors_of(world, f"{SECRET} is 1")
+    done = purged(world, "library/1.txt")
+    assert done["result"]["quarantined_removed"] == [damaged.name]
+    assert vectors_of(world, f"{SECRET} is 1") == []
 
 
 @pytest.mark.parametrize("at", ["ledger", "removal", "forgetting"])

@@ -40,6 +40,7 @@ COLUMNS = [
     "described_sha256",
     "version_id",
     "chunks",
+    "bytes",
 ]
 
 

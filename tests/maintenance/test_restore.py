@@ -10,12 +10,14 @@ from threading import Event
 
 import pytest
 
-from service.errors import BadRequest
+from service import failpoints
+from service.errors import BadRequest, Conflict
 from service.index.sealed import seal, unseal
 from service.ledger import collections
 from service.maintenance import put_back as restoring
 from service.maintenance.backup import back_up
 from service.maintenance.put_back import put_back
+from tests.engine.holding import Died
 from tests.engine.world import World
 
 Backups = tuple[Path, Path]
@@ -82,6 +84,55 @@ def test_what_an_attempt_with_another_backup_left_does_not_get_into_the_ledger(
         assert ledger.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
         assert ledger.execute("SELECT count(*) FROM documents").fetchone() == (30,)
     assert not list((tmp_path / "again").glob("*-journal"))
+
+
+class Frozen:
+    """Armed: at the first passing of a point somebody else is at work, and whoever passed it wakes after that."""
+
+    def __init__(self, point: str, meanwhile: Callable[[], None]) -> None:
+        self.point, self.meanwhile = point, [meanwhile]
+
+    def reach(self, point: str) -> None:
+        if point == self.point and self.meanwhile:
+            self.meanwhile.pop()()
+
+
+def test_who_was_frozen_with_a_fresh_mark_leaves_it_to_its_successor(
+    backups: Backups, tmp_path: Path
+) -> None:
+    """That has brought everything back and removed the mark."""
+    target = tmp_path / "again"
+    failpoints._armed = Frozen("file.synced", lambda: put_back(backups[0], target) and None)  # type: ignore[assignment]
+    try:
+        with pytest.raises(Conflict, match="has just come to its end"):
+            put_back(backups[0], target)
+    finally:
+        failpoints.arm("")
+    assert (target / "tidestone.db").exists()
+
+
+def test_who_was_frozen_with_a_fresh_mark_goes_on_where_its_successor_was_killed(
+    backups: Backups, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is there by then is no stranger's."""
+    target = tmp_path / "again"
+
+    def die() -> None:
+        with monkeypatch.context() as patch:
+            patch.setattr(restoring, "_bring_ledger", dies)
+            with pytest.raises(Died):
+                put_back(backups[0], target)
+
+    def dies(*_: object) -> None:
+        raise Died
+
+    failpoints._armed = Frozen("file.synced", die)  # type: ignore[assignment]
+    try:
+        put_back(backups[0], target)
+    finally:
+        failpoints.arm("")
+    assert (target / "tidestone.db").exists()
+    assert not (target / "restoring.json").exists()
 
 
 def test_whoever_works_next_publishes_what_was_restored(backups: Backups, tmp_path: Path) -> None:

@@ -299,4 +299,6 @@ def test_it_is_refused_when_a_file_that_would_come_back_is_damaged(world: World)
     assert "is damaged" in ended["error"]["message"]
     assert (generation(world), world.contents()) == (now, contents)
     world.run()
+    assert {problem["kind"] for problem in world.verify()["problems"]} == {"damaged"}
+    assert world.tend(world.orders.place("docs", Kind.REPAIR))["result"]["generations_given_up"]
     check_valid(world)
