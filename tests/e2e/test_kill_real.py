@@ -1,150 +1,27 @@
 """kill -9 of every kind of process at random moments, on real text with the real model: the result is the same."""
 
 import json
-import os
 import random
-import shutil
-import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
 from contextlib import suppress
-from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
 
 import httpx
-import numpy as np
 import pytest
 
-from service.index.manifest import read_manifest
-from service.reader import Collection, Vector
+from tests.e2e.real import (
+    QUICK,
+    Contents,
+    Run,
+    check_equal,
+    descendants,
+    gone,
+    kill,
+    wait_for_commits,
+    wait_until,
+)
 from tests.e2e.serving import ROOT, environment, serving
-
-SAMPLES = ROOT / "deploy" / "sample-library"
-LARGE_BYTES = 100_000  # of one document that takes many checkpoints
-QUICK = {
-    "TIDESTONE_INGESTION__BATCH_SIZE": "8",
-    "TIDESTONE_INGESTION__COMMIT_SECONDS": "1",
-    "TIDESTONE_INDEX__MAX_LIVE_SEGMENTS": "8",
-}
-PATIENCE_SECONDS = 120.0
-Contents = dict[tuple[str, int, str], Vector]
-
-
-@dataclass
-class Run:
-    """One data folder, and the one command that is given again and again."""
-
-    library: Path
-    data: Path
-    process: subprocess.Popen[bytes] | None = None
-
-    def start(self) -> int:
-        """`tidestone ingest`, its pid."""
-        command = [sys.executable, "-m", "service", "ingest", str(self.library), "--json"]
-        with (self.data.parent / "ingest.json").open("wb") as out:
-            known = environment(self.data, **QUICK)
-            self.process = subprocess.Popen(command, cwd=ROOT, env=known, stdout=out)
-        return self.process.pid
-
-    def wait(self) -> int:
-        assert self.process is not None
-        return self.process.wait(PATIENCE_SECONDS)
-
-    @property
-    def running(self) -> bool:
-        return self.process is not None and self.process.poll() is None
-
-    @property
-    def generation(self) -> int:
-        """How many commits are published."""
-        published = read_manifest(self.data / "collections/default")
-        return published.generation if published is not None else 0
-
-    def contents(self) -> Contents:
-        """(key, chunk number, text) -> vector of everything live, from verified files."""
-        opened = Collection.open(self.data / "collections/default")
-        assert opened.verify() == []
-        rows = [((row.key, row.ordinal, row.text), row.vector) for row in opened.rows()]
-        assert len(dict(rows)) == len(rows), "a chunk is there twice"
-        return dict(rows)
-
-
-@pytest.fixture(scope="module")
-def library(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Real documents of every type, and one that is large."""
-    made = tmp_path_factory.mktemp("real") / "library"
-    shutil.copytree(SAMPLES, made, ignore=shutil.ignore_patterns("hostile", "almanac"))
-    with (SAMPLES / "almanac/tide-gauge-almanac.txt").open() as almanac:
-        (made / "almanac.txt").write_text(almanac.read(LARGE_BYTES))
-    for path in made.rglob("*"):
-        os.utime(path, (1_600_000_000, 1_600_000_000))
-    return made
-
-
-@pytest.fixture(scope="module")
-def truth(library: Path, tmp_path_factory: pytest.TempPathFactory) -> Contents:
-    """What an uninterrupted run makes of it."""
-    run = Run(library, tmp_path_factory.mktemp("truth") / "data")
-    run.start()
-    assert run.wait() == 0
-    return run.contents()
-
-
-@pytest.fixture
-def run(library: Path, tmp_path: Path) -> Iterator[Run]:
-    made = Run(library, tmp_path / "data")
-    yield made
-    if made.running:
-        assert made.process is not None
-        made.process.kill()
-        made.process.wait()
-
-
-def check_equal(found: Contents, truth: Contents) -> None:
-    """The same chunks, each once; vectors depend in their last bits on what they were batched with."""
-    assert found.keys() == truth.keys()
-    for chunk, vector in found.items():
-        other = truth[chunk]
-        cosine = float(vector @ other / (np.linalg.norm(vector) * np.linalg.norm(other)))
-        assert cosine >= 0.9999, chunk
-
-
-def descendants(pid: int) -> dict[int, str]:
-    """Pid -> command line of every process below one, whichever thread started it."""
-    found: dict[int, str] = {}
-    with suppress(OSError):
-        for children in Path(f"/proc/{pid}/task").glob("*/children"):
-            for child in map(int, children.read_text().split()):
-                found[child] = Path(f"/proc/{child}/cmdline").read_text().replace("\0", " ")
-                found |= descendants(child)
-    return found
-
-
-def kill(pid: int) -> None:
-    with suppress(ProcessLookupError):
-        os.kill(pid, signal.SIGKILL)
-
-
-def gone(pid: int) -> bool:
-    with suppress(OSError):
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z"
-    return True
-
-
-def wait_until(true: Callable[[], Any], seconds: float = PATIENCE_SECONDS) -> None:
-    deadline = time.monotonic() + seconds
-    while not true():
-        assert time.monotonic() < deadline, "it never came to that"
-        time.sleep(0.05)
-
-
-def wait_for_commits(run: Run, count: int) -> None:
-    """Until that many more are in, or the run is over."""
-    goal = run.generation + count
-    wait_until(lambda: run.generation >= goal or not run.running)
 
 
 def kill_the_command(run: Run, chance: random.Random, times: int) -> int:

@@ -2,10 +2,12 @@
 
 import json
 import shutil
+import sqlite3
 import tempfile
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager, suppress
+from fcntl import LOCK_EX, LOCK_NB, flock
 from pathlib import Path
 from threading import Event
 from typing import Any
@@ -27,8 +29,11 @@ from service.core.job import Verb
 from service.core.upkeep import Kind
 from service.engine.lease import Observer
 from service.engine.sweep import sweep
+from service.errors import Conflict, NotFound
 from service.ledger import collections, versions
+from service.maintenance import departures
 from service.maintenance.duties import DUTIES
+from service.maintenance.generations import Generations, Turn
 from service.reader import Collection
 from tests.engine.holding import Died
 from tests.engine.world import OLD, World
@@ -41,18 +46,36 @@ TEXTS = st.lists(WORDS, min_size=1, max_size=9).map(
 PASSINGS = st.integers(1, 120)
 
 
+Contents = set[tuple[str, int, str]]
+
+
 class AtPassing:
-    """Armed: something happens at the n-th passing of any point; the beat of a lease, in its own thread, is no passing."""
+    """Armed: something happens at the n-th passing of any point by this thread (a lease's beat passes some at any time)."""
 
     def __init__(self, left: int, act: Any) -> None:
-        self._left, self._act = left, act
+        self._left, self._act, self._thread = left, act, threading.get_ident()
 
     def reach(self, _: str) -> None:
-        if threading.current_thread() is not threading.main_thread():
-            return
-        self._left -= 1
+        self._left -= threading.get_ident() == self._thread
         if self._left == 0:
+            self._left = -1
             self._act()
+
+
+def keeps_others_out(world: World) -> bool:
+    """Whether who stands still here has a lock of the ledger, or that of the manifest."""
+    with closing(sqlite3.connect(world.settings.data_dir / "tidestone.db", timeout=0)) as database:
+        try:
+            database.execute("BEGIN IMMEDIATE")
+        except sqlite3.OperationalError:
+            return True
+    lock = world.files / "publish.lock"
+    with lock.open() as opened:
+        try:
+            flock(opened, LOCK_EX | LOCK_NB)
+        except BlockingIOError:
+            return True
+    return False
 
 
 def die() -> None:
@@ -79,6 +102,8 @@ class Histories(RuleBasedStateMachine):
             batch_size=2, segment_rows=8, max_live_segments=4, merged_rows=12, max_failures_ratio=1.0
         )
         self.clock = OLD
+        self.known: dict[int, Contents] = {}  # generation -> what readers found
+        self.withdrawn: set[str] = set()
         for n in range(6):
             self.put(f"a/{n}.txt", f"paragraph 0 of document {n}\n\nparagraph 1 of document {n}")
         self.work()
@@ -121,6 +146,19 @@ class Histories(RuleBasedStateMachine):
         self.settle_the_dead()
 
     @rule(passing=PASSINGS)
+    def a_worker_is_frozen_and_wakes_late(self, passing: int) -> None:
+        """While it stands still another one takes over and sees the job through."""
+        self.order()
+
+        def be_frozen() -> None:
+            self.settle_the_dead()
+            self.order()
+            self.world.worker("heir", dead_seconds=0.0).take_one()
+
+        with armed(passing, self.unlocked(be_frozen)):
+            self.world.worker("frozen", dead_seconds=0.0).take_one()
+
+    @rule(passing=PASSINGS)
     def a_job_is_paused(self, passing: int) -> None:
         job = self.order()
 
@@ -128,7 +166,7 @@ class Histories(RuleBasedStateMachine):
             if self.world.jobs.get(job)["can"]["pause"]:
                 self.world.jobs.ask(job, Verb.PAUSE)
 
-        with armed(passing, pause):
+        with armed(passing, self.unlocked(pause)):
             self.world.worker(dead_seconds=0.0).take_one()
 
     @rule()
@@ -166,6 +204,35 @@ class Histories(RuleBasedStateMachine):
         self.climb()
         self.work()
 
+    @rule(data=st.data())
+    def the_collection_goes_back(self, data: st.DataObject) -> None:
+        self.climb()
+        self.settle_the_dead()
+        generation = data.draw(st.sampled_from(sorted(self.known)))
+        turn = Turn(generation, tuple(job["id"] for job in self.world.jobs.listing()["jobs"]))
+        try:
+            task = self.generations.order("docs", turn)
+        except Conflict:  # it is not kept any more, or a job is at work
+            return
+        before = self.world.contents()
+        self.world.keeper(dead_seconds=0.0).serve_idle("tending", self.world.stop)
+        done = self.world.orders.get(task["id"])
+        if done["state"] == "failed":  # a segment of then was damaged, and its rows are in another one now
+            assert "cannot come back" in done["error"]["message"]
+            assert self.world.contents() == before
+        else:
+            assert self.world.contents() == self.left_of(self.known[generation])
+        assert self.world.verify()["valid"]
+
+    @rule(name=NAMES)
+    def a_document_is_withdrawn(self, name: str) -> None:
+        key = f"library/{name}"
+        with suppress(NotFound):
+            task = departures.withdraw(self.world.orders, "docs", {"key": key})
+            self.withdrawn.add(key)
+            self.climb()
+            assert self.world.orders.get(task["id"])["result"]["verified"]
+
     @precondition(lambda self: hasattr(self, "world"))
     @invariant()
     def readers_find_what_the_ledger_has(self) -> None:
@@ -173,12 +240,24 @@ class Histories(RuleBasedStateMachine):
         row = self.row()
         if row.published_generation < row.generation:
             return
+        self.known[row.generation] = self.world.contents()
         found: dict[int, int] = {}
         for chunk in Collection.open(self.world.files).rows():
             found[chunk.version] = found.get(chunk.version, 0) + 1
         with self.world.ledger.read() as c:
             assert found == dict(versions.live_sizes(c, row.id))
         assert (row.documents, row.vectors) == (len(found), sum(found.values()))
+
+    def unlocked(self, act: Callable[[], None]) -> Callable[[], None]:
+        """What others do, at the first passing from then on at which they are not kept out."""
+
+        def begin() -> None:
+            if keeps_others_out(self.world):
+                failpoints._armed = AtPassing(1, begin)  # type: ignore[assignment]
+            else:
+                act()
+
+        return begin
 
     def work(self) -> None:
         """A job, or the unfinished one, to its end: then the collection is what the files say."""
@@ -193,7 +272,7 @@ class Histories(RuleBasedStateMachine):
             assert view["state"] in ("succeeded", "completed_with_errors"), view
             if view["deletes_withheld"]:
                 self.world.run(deletes="confirmed", deletes_digest=view["deletes_withheld"]["digest"])
-            if self.world.contents() == self.world.expected():
+            if self.world.contents() == self.left_of(self.world.expected()):
                 break
             # The job had listed the folder before its last changes: the next one sees them.
             assert view["attempt"] > 1, (self.world.contents(), self.world.expected())
@@ -216,8 +295,17 @@ class Histories(RuleBasedStateMachine):
         """Whatever maintenance waits is done, and the start-up ladder is climbed."""
         self.world.duties = DUTIES
         task = self.world.orders.place("docs", Kind.REPAIR)
-        done = self.world.tend(task)
+        self.world.keeper(dead_seconds=0.0).serve_idle("tending", self.world.stop)
+        done = self.world.orders.get(task["id"])
         assert done["state"] == "done", done
+
+    def left_of(self, contents: Contents) -> Contents:
+        """Without what was withdrawn."""
+        return {chunk for chunk in contents if chunk[0] not in self.withdrawn}
+
+    @property
+    def generations(self) -> Generations:
+        return Generations(self.world.ledger)
 
     def row(self) -> Any:
         with self.world.ledger.read() as c:
