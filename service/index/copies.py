@@ -6,18 +6,20 @@ import shutil
 from pathlib import Path
 
 from service.errors import Corrupt, TryAgain
-from service.index.files import hash_file, make_folder
+from service.index.files import hash_file
 
 _NO_LINKS = {errno.EXDEV, errno.EPERM, errno.EOPNOTSUPP, errno.EMLINK, errno.ENOTSUP}
 _FULL = {errno.ENOSPC, errno.EDQUOT}
 
 
 def make_folders(root: Path, below: Path) -> None:
-    """Create `root/below` and what is missing above it, durably."""
+    """Create `root/below` and what is missing above it, mode 0755; whoever has copied everything syncs every folder."""
     at = root
     for part in below.parts:
         at = at / part
-        make_folder(at)
+        if not at.is_dir():
+            at.mkdir(exist_ok=True)
+            at.chmod(0o755)
 
 
 def link_or_copy(source: Path, target: Path, *, link: bool = True) -> bool:
@@ -61,15 +63,6 @@ def has(path: Path, sha256: str) -> bool:
     except Corrupt:
         return False
     return True
-
-
-def sync(path: Path) -> None:
-    """Bring a file's bytes to the disk."""
-    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def _copy(source: Path, target: Path) -> None:

@@ -67,9 +67,15 @@ class Ledger:
         """
         self._require_same_file()
         writing = self._engine.execution_options(writes=True)
-        with translated(self._file), writing.begin() as connection:
-            yield connection
-            reach("transaction.before")
+        try:
+            with translated(self._file), writing.begin() as connection:
+                yield connection
+                reach("transaction.before")
+        except TryAgain as error:
+            if error.reason == "not_writable":
+                # What SQLite could not open for writing once it has open for reading, for as long as it is open.
+                self._engine.dispose()
+            raise
         reach("transaction.after")
 
     def insist(self, act: Callable[[Connection], T]) -> T:

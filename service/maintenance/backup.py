@@ -16,7 +16,7 @@ from service.errors import BadRequest, Corrupt, Refused, TidestoneError
 from service.failpoints import reach
 from service.index import copies
 from service.index.collection_file import NAME as COLLECTION
-from service.index.files import hash_file, make_data_folder, make_folder, sync_folder
+from service.index.files import hash_file, make_data_folder, make_folder, sync, sync_folder
 from service.ledger import backup as ledger_copy
 from service.ledger.backup import Wanted
 from service.ledger.database import Ledger, store_identity, utc_now
@@ -70,7 +70,6 @@ def _fill(ledger: Ledger, data_dir: Path, target: Path, earlier: Mapping[str, tu
     backup = Backup(store_id, utc_now(), generations, [_ledger_file(target), *files])
     reach("backup.unsealed")
     backup_file.write(target, backup)
-    sync_folder(target.parent)
     return Made(target, backup, new + backup.files[0].bytes)
 
 
@@ -147,7 +146,7 @@ def _stage(ledger: Ledger, data_dir: Path, staging: Path, target: Path) -> list[
     for _ in range(_TRIES):
         (target / LEDGER).unlink(missing_ok=True)
         ledger_copy.copy_ledger(ledger, target / LEDGER)
-        copies.sync(target / LEDGER)
+        sync(target / LEDGER)
         reach("backup.copied")
         with ledger_copy.looking_into(target / LEDGER) as c:
             wanted = list(ledger_copy.wanted_files(c))

@@ -12,7 +12,7 @@ from service.engine.faults import told
 from service.errors import Conflict, Corrupt, Refused
 from service.failpoints import reach
 from service.index import copies
-from service.index.files import make_data_folder, sync_folder, write_new
+from service.index.files import make_data_folder, sync, sync_folder, write_new
 from service.ledger import backup as ledger_copy
 from service.maintenance import backup_file
 from service.maintenance.backup_file import LEDGER, Backup, Kept
@@ -45,6 +45,8 @@ def put_back(source: Path, data_dir: Path) -> Restored:
         mine = _mark(source, data_dir)
     with _alone(data_dir / MARKER):
         _begin_or_go_on(data_dir, mine)
+        # Before anything else has a name there; whoever has made the mark may have been killed.
+        sync_folder(data_dir)
         _bring_all(source, data_dir, backup)
         reach("restore.unmarked")
         (data_dir / MARKER).unlink()
@@ -87,7 +89,6 @@ def _mark(source: Path, data_dir: Path) -> bytes:
         write_new(data_dir, MARKER, mine)
     except FileExistsError:
         return b""
-    sync_folder(data_dir)
     return mine
 
 
@@ -116,7 +117,12 @@ def _refuse_what_is_there(data_dir: Path) -> None:
 
 
 def _forget_others(data_dir: Path, backup: Backup) -> None:
-    """An earlier attempt may have been made from another backup; there was no such folder before it."""
+    """An earlier attempt may have been made from another backup; there was no such folder before it.
+
+    Nor must a ledger's log or journal be left: it would be played back into this one. Synced before the ledger comes.
+    """
+    for left in (LEDGER, f"{LEDGER}-wal", f"{LEDGER}-shm", _FRESH, f"{_FRESH}-journal"):
+        (data_dir / left).unlink(missing_ok=True)
     wanted = {file.path for file in backup.files}
     for path in [*(data_dir / "collections").rglob("*")]:
         if path.is_file() and str(path.relative_to(data_dir)) not in wanted:
@@ -126,7 +132,7 @@ def _forget_others(data_dir: Path, backup: Backup) -> None:
 def _bring(source: Path, data_dir: Path, file: Kept, name: str) -> None:
     target = data_dir / name
     if copies.has(target, file.sha256):
-        copies.sync(target)  # an earlier attempt may have been killed before that
+        sync(target)  # an earlier attempt may have been killed before that
         return
     copies.make_folders(data_dir, Path(name).parent)
     # The bytes, not a second name: what befalls the restored file must not befall the backup.
@@ -139,13 +145,10 @@ def _bring(source: Path, data_dir: Path, file: Kept, name: str) -> None:
 
 
 def _bring_ledger(source: Path, data_dir: Path, file: Kept) -> None:
-    # A journal too: it would be played back into another backup's ledger.
-    for left in (LEDGER, f"{LEDGER}-wal", f"{LEDGER}-shm", _FRESH, f"{_FRESH}-journal"):
-        (data_dir / left).unlink(missing_ok=True)
     _bring(source, data_dir, file, _FRESH)
     with ledger_copy.changing(data_dir / _FRESH) as c:
         ledger_copy.fence(c)
-    copies.sync(data_dir / _FRESH)
+    sync(data_dir / _FRESH)
     reach("restore.fenced")
     (data_dir / _FRESH).rename(data_dir / LEDGER)
     sync_folder(data_dir)

@@ -12,10 +12,10 @@ from uuid import uuid4
 from service.engine.faults import told
 from service.errors import Conflict, Corrupt, Refused, TryAgain
 from service.failpoints import reach
-from service.index import copies, manifest
+from service.index import manifest
 from service.index.collection_file import NAME as COLLECTION
 from service.index.commit_record import Chain, read_chain
-from service.index.files import make_folder, put_aside, sync_folder
+from service.index.files import put_aside, sync, sync_folder
 from service.index.sealed import Unsealed, unseal
 from service.ledger import anew
 from service.ledger.damage import is_damaged
@@ -51,7 +51,7 @@ def rebuild(data_dir: Path, adopt: bool = False) -> dict[str, Any]:
         found = [_read(path) for path in folders]
         _refuse_twins(found)
         staging = data_dir / f"{_STAGING}{uuid4().hex}"
-        make_folder(staging)
+        staging.mkdir()
         try:
             _write(staging, store_id, found)
             for (path, identity), each in zip(stores.items(), found, strict=True):
@@ -186,7 +186,7 @@ def _write(staging: Path, store_id: str, found: list[Found]) -> None:
                     put_collection(c, each)
     if any((staging / f"{LEDGER}{end}").exists() for end in _BESIDE):  # SQLite does not say so when it closes
         raise TryAgain("disk_low", f"{staging / LEDGER} does not fit on the disk")
-    copies.sync(staging / LEDGER)
+    sync(staging / LEDGER)
     reach("rebuild.written")
 
 
@@ -198,11 +198,11 @@ def _put_into_place(staging: Path, data_dir: Path) -> str | None:
         for end in ("", *_BESIDE):
             if (beside := data_dir / f"{LEDGER}{end}").exists():
                 beside.rename(data_dir / f"{aside}{end}")
-        sync_folder(data_dir)
     reach("rebuild.aside")
     for end in _BESIDE:  # of a ledger that is lost: they would be taken for the new one's
         if (beside := data_dir / f"{LEDGER}{end}").exists():
             beside.rename(data_dir / f"{LEDGER}.lost{end}")
+    sync_folder(data_dir)  # or a power cut leaves the old one's log beside the new one
     (staging / LEDGER).rename(file)
     sync_folder(data_dir)
     reach("rebuild.placed")

@@ -5,7 +5,7 @@ from contextlib import suppress
 from dataclasses import replace
 
 from service.core.upkeep import Kind
-from service.errors import Conflict
+from service.errors import Conflict, Refused
 from service.ledger.damage import is_damaged
 from service.ledger.database import Ledger, sqlite_url
 from service.maintenance.backup import back_up, listing
@@ -32,7 +32,8 @@ def bring_back(world: World) -> bool:
     restored = world.folder / _RESTORED
     if (restored / LEDGER).exists() and not (restored / MARKER).exists():
         return False
-    with suppress(Conflict):  # somebody frozen is at it, and finishes
+    # Somebody frozen is at it, and finishes; or this one was, and all was there when it woke.
+    with suppress(Conflict, Refused):
         put_back(listing(world.folder / _BACKUPS)[-1][0], restored)
         return True
     return False

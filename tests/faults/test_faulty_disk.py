@@ -102,6 +102,19 @@ def test_any_one_call_that_fails(program: Path, tmp_path: Path, kind: str, error
         n, quiet = n + 1, 0 if met else quiet + 1
 
 
+def test_a_ledger_that_could_not_be_opened_for_writing_can_be_written_again(
+    program: Path, tmp_path: Path
+) -> None:
+    """SQLite opens for reading what it cannot open for writing, and keeps it so."""
+    with on_a_faulty_disk(program, tmp_path) as (world, disk):
+        world.ledger.close()
+        disk.fail("open", errno.EIO, 1, 1)
+        with pytest.raises(TryAgain, match="not_writable"):
+            world.jobs.create(world.order())
+        disk.mend()
+        assert world.run()["state"] == "succeeded"
+
+
 def test_a_local_fuse_file_system_is_known_by_its_name_and_allowed(program: Path, tmp_path: Path) -> None:
     with faulty_disk(program, tmp_path) as disk:
         assert type_of(disk.path, Path("/proc/self/mountinfo").read_text()) == "fuse.faulty"

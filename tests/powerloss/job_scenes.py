@@ -3,7 +3,7 @@
 import shutil
 from pathlib import Path
 
-from service.core.job import Verb
+from service.core.job import State, Verb
 from service.selftest.victims import take_up
 from tests.engine.stories import check_that_nothing_is_lost_or_doubled, later_run, library
 from tests.powerloss.checking import check_the_same_end, check_what_was_promised, opened
@@ -11,6 +11,7 @@ from tests.powerloss.recording import Promises
 from tests.powerloss.scene import Scene, Step, Tell
 
 STRAY = "segments/notes.txt"  # nobody knows whose
+DAMAGE = b"????"
 
 
 def only_a_library(folder: Path) -> None:
@@ -30,7 +31,7 @@ def damaged(folder: Path) -> None:
     docs = folder / "data/collections/docs"
     (docs / STRAY).write_text("Nothing is deleted on a guess.")
     vectors = sorted((docs / "segments").glob("*.faiss"))[1]
-    vectors.write_bytes(vectors.read_bytes()[:-1] + b"?")
+    vectors.write_bytes(vectors.read_bytes()[: -len(DAMAGE)] + DAMAGE)
     sorted((docs / "commits").iterdir())[1].unlink()
 
 
@@ -63,8 +64,9 @@ def only_a_folder(folder: Path, tell: Tell) -> None:
 def the_same_again(folder: Path) -> None:
     """What a user does after a power cut: the same command again."""
     with opened(folder) as world:
-        if world.jobs.find(world.order()) is None:
-            world.jobs.create(world.order())
+        job = world.jobs.find(world.order()) or world.jobs.create(world.order())
+        if job["state"] == State.PAUSED:
+            world.jobs.ask(job["id"], Verb.RESUME)
         take_up(world)
         job = world.jobs.find(world.order())
         assert job is not None
@@ -76,6 +78,8 @@ def check_that_the_stray_is_somewhere(folder: Path, promises: Promises) -> None:
     docs = folder / "data/collections/docs"
     places = [docs / STRAY, *docs.glob("quarantine/notes.txt*")]
     assert next(path.read_text() for path in places if path.exists()) == "Nothing is deleted on a guess."
+    vectors = [*docs.glob("segments/*.faiss"), *docs.glob("quarantine/*.faiss*")]
+    assert any(path.read_bytes().endswith(DAMAGE) for path in vectors), "the damaged file is gone"
     if promises.told.get("state"):
         check_what_was_promised(folder, promises)
 

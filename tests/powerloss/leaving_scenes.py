@@ -77,6 +77,15 @@ def _in_segments(folder: Path) -> set[str]:
     return {f"segments/{path.name}" for path in (folder / "data/collections/docs/segments").iterdir()}
 
 
+def with_a_copy_put_aside(folder: Path) -> None:
+    """Quarantine has texts too."""
+    a_collection(folder)
+    docs = folder / "data/collections/docs"
+    for path in sorted((docs / "segments").glob("*.chunks")):
+        if rows_of(path, ranges(PURGED)):
+            (docs / "quarantine" / path.name).write_bytes(path.read_bytes())
+
+
 def purge(world: World) -> dict[str, Any]:
     """While a large merge of the old files waits to be taken in."""
     task = departures.withdraw(world.orders, "docs", {"key": PURGED}, purge=True)
@@ -102,6 +111,9 @@ def promised_of_a_purge(folder: Path, promises: Promises) -> None:
     if promises.told.get("done"):
         check_that_nothing_has_it(folder)
     check_what_was_promised(folder, promises)
+    with opened(folder) as world, world.ledger.read() as c:
+        needed = segments.needed_files(c, collections.by_name(c, "docs").id)
+    assert needed <= _in_segments(folder), "an earlier generation has lost a file"
 
 
 def check_that_nothing_has_it(folder: Path) -> None:
@@ -131,7 +143,7 @@ LEAVING_SCENES = {
         promised_of_a_collection,
     ),
     "purge": Scene(
-        a_collection,
+        with_a_copy_put_aside,
         [done(purge, Kind.PURGE)],
         purge_again,
         check_the_end_of_a_purge,

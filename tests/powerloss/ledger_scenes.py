@@ -24,6 +24,7 @@ from tests.powerloss.upkeep_scenes import a_collection, repaired
 
 OLDEST = "0001"
 LOG = f"{LEDGER}-wal"
+FOREIGN = "log-of-the-lost"  # a copy of it
 
 
 def without_a_ledger(folder: Path) -> None:
@@ -36,6 +37,7 @@ def without_a_ledger(folder: Path) -> None:
         log = (data / LOG).read_bytes()
     (data / LEDGER).unlink()
     (data / LOG).write_bytes(log)
+    (folder / FOREIGN).write_bytes(log)
 
 
 def with_a_damaged_ledger(folder: Path) -> None:
@@ -51,7 +53,13 @@ def make_anew(folder: Path, tell: Tell) -> None:
 
 
 def promised_of_one_made_anew(folder: Path, promises: Promises) -> None:
-    """It is there, whole, and knows what readers see; until then nothing but another attempt touches the folder."""
+    """It is there, whole, and knows what readers see; until then nothing but another attempt touches the folder.
+
+    The lost one's log is never beside the new one: it would be played into it.
+    """
+    file, log = folder / "data" / LEDGER, folder / "data" / LOG
+    if file.exists() and file.read_bytes().startswith(b"SQLite") and log.exists():
+        assert log.read_bytes() != ((folder / "library").resolve().parent / FOREIGN).read_bytes()
     if promises.told.get("rebuilt"):
         assert not _is_lost(folder / "data")
         check_what_was_promised(folder, promises)
@@ -65,9 +73,9 @@ def make_anew_again(folder: Path) -> None:
 
 
 def check_the_ledger_made_anew(folder: Path) -> None:
-    """It says the same; nothing of the making is left."""
+    """It says the same; nothing of the making is left but, perhaps, an empty folder."""
     check_the_same_end(folder)
-    assert not list((folder / "data").glob(".rebuild-*"))
+    assert not list((folder / "data").glob(".rebuild-*/*"))
 
 
 def _is_lost(data: Path) -> bool:

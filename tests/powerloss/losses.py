@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from tests.powerloss.disk import File, Loss, Naming, Write
 
 SECTOR_BYTES = 512  # what a disk writes in one step
+_GOES_ON = 0.8  # chance that one change of names more has been done
 
 
 def _all(file: File) -> bytes:
@@ -45,6 +46,11 @@ BYTES_LOST = Loss("names without bytes", lambda names: names, _none)
 NAMES_LOST = Loss("bytes without names", lambda _: (), _all)
 ZEROS = Loss("names and sizes without bytes", lambda names: names, _sizes_only)
 TORN = Loss("the last write is torn", lambda names: names, _torn)
+# Two that tear a move between folders apart, which no disk does: for what makes no such move.
+FIRST_NAME_LOST = Loss("the oldest change of each folder's names is lost", lambda names: names[1:], _all)
+NEWEST_NAME_KEPT = Loss(
+    "only the newest change of each folder's names is kept", lambda names: names[-1:], _all
+)
 ALL_KEPT = Loss("nothing is lost", lambda names: names, _all)
 SURE = (NOTHING_KEPT, BYTES_LOST, NAMES_LOST, ZEROS, TORN, ALL_KEPT)
 
@@ -65,6 +71,23 @@ def scattered(seed: int) -> Loss:
         )
 
     return Loss(f"scattered by seed {seed}", names, content)
+
+
+def in_order(seed: int) -> Loss:
+    """Some of what is pending was done, in order, up to any point; of names and of every file by itself."""
+    chance = random.Random(seed)
+    until: dict[int, bool] = {}
+
+    def names(pending: Sequence[Naming]) -> Sequence[Naming]:
+        for naming in pending:
+            until.setdefault(naming.number, chance.random() < _GOES_ON)
+        stop = next((at for at, naming in enumerate(pending) if not until[naming.number]), len(pending))
+        return pending[:stop]
+
+    def content(file: File) -> bytes:
+        return _with(file, file.pending[: chance.randint(0, len(file.pending))])
+
+    return Loss(f"in order by seed {seed}", names, content)
 
 
 def _sectors(write: Write) -> Sequence[Write]:

@@ -14,6 +14,7 @@ from service.index.manifest import read_manifest
 from tests.engine.world import World
 from tests.powerloss.scene import Step
 from tests.powerloss.scenes import SCENES
+from tests.powerloss.sites import WRITERS, sites
 
 _TOLD = "told"
 
@@ -46,12 +47,12 @@ class Teller:
 
 
 def _site() -> str:
-    """The nearest function of the service above the one writer."""
+    """The nearest place of the service above the writers. Raises KeyError where `sites` does not know it."""
     frame = sys._getframe(2)
     while frame.f_back is not None:
         module = str(frame.f_globals["__name__"])
-        if module.startswith("service.") and module != "service.index.files":
-            return f"{module.removeprefix('service.')}.{frame.f_code.co_name}"
+        if module.startswith("service.") and module not in WRITERS:
+            return sites()[module, frame.f_lineno]
         frame = frame.f_back
     return "elsewhere"
 

@@ -6,14 +6,14 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Collection, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from tests.powerloss.disk import Disk
-from tests.powerloss.trace import CALLS, Event, read
+from tests.powerloss.trace import CALLS, SQLITE, Event, read
 
-_TIME = re.compile(r"\d{4}-\d\d-\d\dT[-\d]+Z|(?<=^\.backup-)\w+")
+_TIME = re.compile(r"\d{4}-\d\d-\d\dT[-\d]+Z|(?<=^\.backup-)\w+|(?<=^\.rebuild-)\w+")
 PLACES = ("data", "backups")  # below a scene's folder: what may suffer
 
 
@@ -26,6 +26,10 @@ class Promises:
     committing: bool = False
     told: dict[str, Any] = field(default_factory=dict)
     moments: int = 0  # how often something was told
+
+    def copy(self) -> "Promises":
+        """As they are now."""
+        return replace(self, told=dict(self.told))
 
     def hear(self, line: str) -> None:
         """One line of a recorded process: a fail point that was passed, or JSON."""
@@ -70,10 +74,13 @@ class Recording:
         """What was synced for whom, with numbers taken out."""
         path = Path(event.path)
         name = "." if path == self.root else _TIME.sub("*", path.name)
-        if name == "." or not path.suffix or name == "*":
+        if name == "." or not path.suffix or name.endswith("*"):
             name += "/"
         elif path.parent.name in ("segments", "commits", "scratch"):
             name = f"{path.parent.name}/*{path.suffix}"
+        if event.site == SQLITE:  # which of its databases says what for
+            above = path.relative_to(self.root).parts[:-1]
+            name = "/".join((*(_TIME.sub("*", part) for part in above), name))
         return f"{name} in {event.site}"
 
 

@@ -18,6 +18,7 @@ _RESUMED = re.compile(r"(\d+) +<\.\.\. (\w+) resumed>(.*)")
 _FD = re.compile(r"(?:\d+|AT_FDCWD)<([^>]*)>(\(deleted\))?")
 _BY_NAME = {"open", "openat", "creat", "truncate", "rename", "renameat", "renameat2", "link", "linkat"}
 _BY_NAME |= {"symlink", "symlinkat", "unlink", "unlinkat", "mkdir", "mkdirat", "rmdir"}
+SQLITE = "sqlite"  # who syncs where no Python code says so
 HOLLOW = ("-shm", ".reserve")  # files that hold nothing that could be lost: the model knows nothing of them
 _HARMLESS = {"symlink", "symlinkat"}  # of what is recorded only so that nothing escapes
 
@@ -94,7 +95,7 @@ class _Reader:
                 kind = call.name.removesuffix("at")
                 self._add("unlink" if kind == "rmdir" else kind, path)
             case "fsync" | "fdatasync":
-                site = self._sites.pop(call.task, "sqlite")
+                site = self._sites.pop(call.task, SQLITE)
                 self._add("sync", path, began=call.began, site=site)
             case "mmap":
                 if "MAP_SHARED" in call.arguments and "PROT_WRITE" in call.arguments:

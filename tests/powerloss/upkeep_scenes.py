@@ -8,12 +8,15 @@ from threading import Event
 from typing import Any
 
 from service.core.upkeep import Kind
+from service.index.copies import require
 from service.ledger import collections
 from service.maintenance import departures
 from service.maintenance.backup import back_up, listing
+from service.maintenance.backup_file import LEDGER
 from service.maintenance.generations import Generations, Turn
 from service.maintenance.put_back import MARKER, put_back
 from service.maintenance.reindex_order import Reindexing
+from service.reader import Collection
 from service.selftest.fake_embedder import FAKE_SPACE, FakeEmbedder
 from service.selftest.victims import take_up
 from tests.engine.stories import later_run
@@ -102,7 +105,11 @@ def _task(order: Ordered, kind: Kind) -> Scene:
 
 
 def promised_of_one_that_leaves(folder: Path, promises: Promises) -> None:
-    """The order stays, until it is done."""
+    """The order stays until it is done; readers find all or nothing; what is gone is gone."""
+    files = folder / "data/collections/docs"
+    if (files / "manifest.json").exists():
+        list(Collection.open(files).rows())  # all of it, and not what is left of it
+    assert not promises.told.get("done") or not files.exists()
     with opened(folder) as world:
         if "task" in promises.told:
             state = world.orders.get(promises.told["task"])["state"]
@@ -148,8 +155,8 @@ def make_backup(folder: Path, tell: Tell) -> None:
 
 
 def check_the_backups(folder: Path, promises: Promises) -> None:
-    """What was told to be a backup comes back."""
-    for source, _ in listing(folder / "backups")[: promises.told.get("backups", 0)]:
+    """Whatever says that it is a backup comes back."""
+    for source, _ in listing(folder / "backups"):
         _check_backup(folder, source)
     assert len(listing(folder / "backups")) >= promises.told.get("backups", 0)
     check_what_was_promised(folder, promises)
@@ -197,8 +204,13 @@ def repaired(folder: Path) -> None:
 
 
 def promised_of_a_restore(folder: Path, promises: Promises) -> None:
-    """What was told to be back is there."""
+    """What was told to be back is there, byte for byte, and in use."""
     if promises.told.get("restored"):
+        data, (source, backup) = folder / "data", listing(folder / "backups")[-1]
+        assert not (data / MARKER).exists(), f"the next start takes {source.name} for half restored"
+        for file in backup.files:
+            if file.path != LEDGER:
+                require(data / file.path, file.sha256)
         repaired(folder)
         check_the_same_end(folder)
 
