@@ -104,7 +104,7 @@ def _remove_orphans(ledger: Ledger, lease: Lease, state: CollectionState) -> Non
     for part in ("commits", "segments"):
         for name in _names_in(state.folder, part):
             if name not in known:
-                _remove_or_put_aside(ledger, state, name, ours, lease.token)
+                _remove_or_put_aside(ledger, lease, state, name, ours)
         sync_folder(state.folder / part)
     sync_folder(state.folder / "quarantine")
 
@@ -114,9 +114,9 @@ def _names_in(folder: Path, part: str) -> Iterable[str]:
 
 
 def _remove_or_put_aside(
-    ledger: Ledger, state: CollectionState, name: str, ours: set[tuple[int, int]], token: int
+    ledger: Ledger, lease: Lease, state: CollectionState, name: str, ours: set[tuple[int, int]]
 ) -> None:
-    path = state.folder / name
+    path, token = state.folder / name, lease.token
     match = _NAME.fullmatch(name)
     if match is not None and int(match[3]) > token:
         return  # of a successor, or of a new collection of this name: we were frozen, and it is not ours to judge
@@ -127,6 +127,7 @@ def _remove_or_put_aside(
         return
     put_aside(state.folder, name)
     with ledger.write() as c:
+        lease.hold(c)
         events.record(c, "quarantined", {"file": name, "reason": "unknown"}, collection_id=state.id)
 
 

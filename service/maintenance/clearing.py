@@ -21,6 +21,7 @@ def clear_away(work: Work) -> None:
             put_aside(folder, name)
             said = {"file": name, "reason": "unknown"}
             with holding.ledger.write() as c:
+                holding.lease.hold(c)
                 events.record(c, "quarantined", said, collection_id=holding.state.id)
 
 

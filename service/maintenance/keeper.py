@@ -103,7 +103,7 @@ class Keeper:
         except LeaseLost:
             log.warning("lost the lease of %s; dropping its maintenance", collection_id)
             return True
-        except Dropped:
+        except (Dropped, NotFound):  # gone with its tasks: now, or between our lease and our first look
             log.info("collection %s is deleted", collection_id)
             return True
         except (Interrupted, Corrupt):
