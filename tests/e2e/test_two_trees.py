@@ -1,10 +1,9 @@
 """Two whole services on one data folder: whatever one of them suffers, every document is there once."""
 
 import os
-import signal
 import threading
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from pathlib import Path
 
 import httpx
@@ -57,19 +56,6 @@ def tree(service: Serving) -> list[int]:
     return [service.process.pid, *descendants(service.process.pid)]
 
 
-@contextmanager
-def frozen(service: Serving) -> Iterator[None]:
-    """All of its processes stand still meanwhile."""
-    everybody = tree(service)
-    for pid in everybody:
-        os.kill(pid, signal.SIGSTOP)
-    try:
-        yield
-    finally:
-        for pid in reversed(everybody):
-            os.kill(pid, signal.SIGCONT)
-
-
 def end_of(service: Serving, job_id: str) -> str:
     """See a job through, taken up again where its worker is gone."""
     job = service.wait(job_id, lambda job: job["state"] not in ("queued", "running", "pausing"), 300)
@@ -77,13 +63,6 @@ def end_of(service: Serving, job_id: str) -> str:
         service.ask(job_id, "resume")
         job = service.finish(job_id, 300)
     return str(job["state"])
-
-
-def is_at_work(service: Serving, run: Run) -> bool:
-    """Whether it is a process of this service that holds the collection."""
-    held = f":{(run.data / 'collections' / COLLECTION / 'writer.lock').stat().st_ino} "
-    locks = [line.split() for line in Path("/proc/locks").read_text().splitlines() if held in line]
-    return any(int(fields[fields.index("FLOCK") + 3]) in tree(service) for fields in locks)
 
 
 def test_the_same_job_asked_of_both_at_once_is_done_once(
@@ -114,23 +93,6 @@ def test_one_is_killed_and_the_other_goes_on(run: Run, two: tuple[Serving, Servi
         kill(pid)
     assert end_of(other, job_id) == "succeeded"
     check_equal(run.contents(), truth)
-
-
-def test_one_is_frozen_and_wakes_when_the_other_has_done_its_job(
-    run: Run, two: tuple[Serving, Serving], truth: Contents
-) -> None:
-    one, other = two
-    job_id = one.start(run.library)
-    wait_for_commits(run, 1)
-    holder, heir = (one, other) if is_at_work(one, run) else (other, one)
-    with frozen(holder):
-        assert end_of(heir, job_id) == "succeeded"
-        check_equal(run.contents(), truth)
-        generation = run.generation
-    assert holder.finish(holder.start(run.library), 300)["state"] == "succeeded"
-    assert run.generation >= generation
-    check_equal(run.contents(), truth)
-    assert heir.http.post(f"/v1/collections/{COLLECTION}/verify").raise_for_status().json()["valid"]
 
 
 def test_a_collection_is_deleted_by_one_while_the_other_fills_it_and_made_again(
