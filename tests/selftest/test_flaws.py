@@ -41,7 +41,7 @@ FLAWS = [
                 "            path.write_bytes(data)\n",
             ),
         ),
-        blow="later:ledger.after=kill@2",
+        blow="first:ledger.after=kill@2",  # there every early commit has vectors
         reported=("unreadable",),
     ),
     Flaw(
