@@ -41,6 +41,19 @@ def test_a_finding_is_repeated_by_the_words_in_which_it_was_printed() -> None:
 
 
 @pytest.mark.parametrize(
+    "blow",
+    [
+        "drop:transaction.after=stop@1",  # it wakes with a lease of a collection that is gone
+        "startup:aside.after=stop@1",  # it wakes with something to note that it may not note any more
+    ],
+)
+def test_what_a_long_run_has_found_is_not_found_again(blow: str) -> None:
+    done = selftest("--crash", "--repeat", blow, "--json")
+    report = report_of(done)
+    assert (done.returncode, report["freezes"], report["findings"]) == (0, 1, [])
+
+
+@pytest.mark.parametrize(
     ("arguments", "said"),
     [
         ([], "selftest takes --crash"),
