@@ -175,8 +175,8 @@ def _show_left_over(job: View, failures_shown: int) -> None:
         say("What is known to fail is tried again when it changes, or by a retry of the job it failed in.")
     if withheld:
         say(
-            f"{withheld['count']} documents have vanished from the source and were kept: too many to remove "
-            "unasked. The same command removes them with "
+            f"{withheld['count']} documents are gone from the source, or from what its files say, and were kept: too "
+            "many to remove unasked. The same command removes them with "
             f"`--deletes confirmed --deletes-digest {withheld['digest']}`."
         )
     if unreadable:

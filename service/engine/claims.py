@@ -36,6 +36,7 @@ class Claims:
     recipe: str
     source: Source
     batch_size: int
+    op: str = items.UPSERT  # of the items that are taken on
     in_hand: set[int] = field(default_factory=set)
     look_again: float = 0.0
 
@@ -48,10 +49,10 @@ class Claims:
             return True  # not known
         with self.tools.ledger.read() as c:
             limit = min(self.batch_size, _MOST_AT_ONCE)
-            found = items.next_pending(c, self.job.id, "upsert", limit, utc_now())
+            found = items.next_pending(c, self.job.id, self.op, limit, utc_now())
             if not found:
                 self.look_again = time.monotonic() + _LOOK_AGAIN_SECONDS
-                return items.earliest_retry(c, self.job.id, "upsert") is not None
+                return items.earliest_retry(c, self.job.id, self.op) is not None
         attempts = found[0].attempts
         if attempts and self.in_hand:
             return True  # what was in flight when a worker died is tried apart from the others

@@ -17,6 +17,7 @@ from service.engine.claims import Claims
 from service.engine.commit import Committer
 from service.engine.draft import Batch
 from service.engine.feeder import Feeder
+from service.engine.guarding import decide, note_doubted
 from service.engine.intake import Intake
 from service.engine.lease import Lease
 from service.engine.open_item import Rules
@@ -98,7 +99,7 @@ class Ingest(Interruptible):
         self.watched: Future[Float32Vector] | None = None
 
     def work(self) -> None:
-        """Settle every open item, removals last. Raises Interrupted, GaveUp, LeaseLost, TryAgain, Corrupt."""
+        """Settle every open item, what takes something away last. Raises Interrupted, GaveUp, LeaseLost, TryAgain, Corrupt."""
         with self.tools.ledger.read() as c:
             if not items.open_count(c, self.job.id):
                 return
@@ -107,7 +108,11 @@ class Ingest(Interruptible):
         workers = self.job.options.get("workers") or self.tools.settings.parse_workers
         feeder = Feeder(self.tools.preparer, workers, self.wake)
         try:
-            self._upserts(feeder)
+            self._upserts(feeder, items.UPSERT)
+            with self.tools.ledger.write() as c:
+                self.lease.hold(c)
+                decide(c, self.job.id)
+            self._upserts(feeder, items.ALLOWED)
         finally:
             feeder.stop()
             self._measure("embed", started)
@@ -142,8 +147,9 @@ class Ingest(Interruptible):
         self.recall.start(reuse)
         return Intake(rules, reuse, self.recall)
 
-    def _upserts(self, feeder: Feeder) -> None:
+    def _upserts(self, feeder: Feeder, op: str) -> None:
         claims = self.claims
+        claims.op, claims.look_again = op, 0.0
         while True:
             self.check()
             had_some = bool(claims.in_hand)
@@ -182,7 +188,7 @@ class Ingest(Interruptible):
             late = time.monotonic() - self.last_commit >= settings.commit_seconds
             if late or segment_is_full(rows, dimensions, settings.segment_rows):
                 self._commit(intake.take_batch(self.batch_size, with_unfinished=True))
-            elif self._is_full() or intake.quiet or intake.postponed:
+            elif self._is_full() or intake.quiet or intake.postponed or intake.doubted:
                 self._commit(intake.take_batch(self.batch_size))
             else:
                 return
@@ -222,24 +228,28 @@ class Ingest(Interruptible):
             raise GaveUp(f"{job.failed} of {settled} items failed; see the job's failed items")
 
     def _postpone(self) -> None:
-        """Items that met a passing condition: only now that all they had said is committed or dropped."""
-        if not self.intake.postponed or self.intake.ready:
+        """Items that are given back: only now that all they had said is committed or dropped."""
+        intake = self.intake
+        if not (intake.postponed or intake.doubted) or intake.ready:
             return
         with self.tools.ledger.write() as c:
             self.lease.hold(c)
-            for item, error in self.intake.postponed:
+            for item, error in intake.postponed:
                 wait_seconds = backoff_seconds(item.tries, random.random())
                 due = datetime.now(UTC) + timedelta(seconds=wait_seconds)
                 items.postpone(c, item.id, due.isoformat(timespec="microseconds"), error.reason, error.detail)
-        self.claims.let_go(item.id for item, _ in self.intake.postponed)
-        self.intake.postponed.clear()
+            if intake.doubted:
+                note_doubted(c, self.job.id, intake.doubted)
+        self.claims.let_go(item.id for item, _ in (*intake.postponed, *intake.doubted))
+        intake.postponed.clear()
+        intake.doubted.clear()
 
     def _deletes(self) -> None:
         self._stage("remove")
         while True:
             self.check()
             with self.tools.ledger.read() as c:
-                found = items.next_pending(c, self.job.id, "delete", _DELETES_AT_ONCE, utc_now())
+                found = items.next_pending(c, self.job.id, items.DELETE, _DELETES_AT_ONCE, utc_now())
             if not found:
                 return
             with self.tools.ledger.write() as c:

@@ -33,6 +33,7 @@ class Intake:
         self.ready: list[Draft] = []  # may become visible with the next commit
         self.batch = Batch()  # settled without vectors
         self.postponed: list[tuple[AnyRow, TryAgain]] = []
+        self.doubted: list[tuple[AnyRow, int]] = []  # items for the guard, and how many documents would go
 
     @property
     def quiet(self) -> bool:
@@ -159,7 +160,9 @@ class Intake:
         open_item = self.items.get(draft.item_id)
         if open_item is not None:
             open_item.drafts.discard(draft)
-            if open_item.read is not None and open_item.has_left and not open_item.drafts:
+            if open_item.doubtful_loss:
+                self._doubt(open_item, batch)
+            elif open_item.read is not None and open_item.has_left and not open_item.drafts:
                 self._finish(open_item, batch)
 
     def _piece(self, open_item: OpenItem, piece: Piece) -> None:
@@ -199,6 +202,8 @@ class Intake:
         known = open_item.known.get(record)
         if known is not None and known.state == "withdrawn":
             return
+        if left.outcome == "skipped" and not open_item.may_lose(known):
+            return
         open_item.bad_records += left.outcome == "failed"
         values = {"state": left.outcome, "reason": left.reason, "detail": left.detail, "content_sha256": ""}
         values["recipe"] = self._rules.recipe
@@ -221,8 +226,14 @@ class Intake:
         Nothing is retired for a text that may still fail, and no text says that the file has been read while records
         are left that a crash would keep for ever.
         """
+        if not open_item.is_heard:
+            return
+        open_item.weigh()
+        if open_item.doubtful_loss:
+            self._doubt(open_item, self.batch)
+            return
         whole = open_item.whole_draft
-        if not open_item.is_heard or (whole is not None and not whole.complete):
+        if whole is not None and not whole.complete:
             return
         if not open_item.has_left:
             open_item.retire_unseen(self.batch, pace.MOST_CHANGES)
@@ -234,6 +245,16 @@ class Intake:
             self.ready.append(whole)
         elif not open_item.drafts:
             self._finish(open_item, self.batch)
+
+    def _doubt(self, open_item: OpenItem, batch: Batch) -> None:
+        """What is new in a file comes in; what it has lost waits for the guard, and so does a text instead of records."""
+        whole = open_item.whole_draft
+        if whole is not None and whole not in self.ready:
+            self._drop_draft(whole)
+        if not any(not draft.failed for draft in open_item.drafts):
+            self._note_half_in(open_item, batch)
+            self.doubted.append((open_item.item, open_item.doubtful_loss))
+            del self.items[open_item.item.id]
 
     def _unchanged(self, open_item: OpenItem) -> None:
         """Touched, but the same bytes as before: what came of them then holds."""
@@ -321,7 +342,7 @@ class Intake:
     def _drop_drafts(self, open_item: OpenItem) -> None:
         """Forget what is in hand of an item; records of it that are complete still count."""
         for draft in open_item.drafts:
-            if draft not in self.ready:
+            if draft not in self.ready and not draft.failed:
                 self._drop_draft(draft)
 
     def _drop_draft(self, draft: Draft) -> None:

@@ -154,7 +154,7 @@ class Jobs:
             if row.state == State.COMPLETED_WITH_ERRORS and row.failed == 1:
                 jobs.ask(c, job_id, Verb.RETRY)
             items.skip(c, item_id)
-            counts = {"skipped": int(item.op == "upsert"), "failed": -(item.state == "failed")}
+            counts = {"skipped": int(item.op != items.DELETE), "failed": -(item.state == "failed")}
             return views.job_view(c, jobs.count(c, job_id, "skip", counts))
 
     def checkpoints(self, job_id: str, cursor: str | None = None, limit: int = 20) -> dict[str, Any]:

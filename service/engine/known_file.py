@@ -33,6 +33,15 @@ class KnownFile:
         with self._ledger.read() as c:
             return documents.by_key(c, self._collection_id, record_key(self.key, record))
 
+    @property
+    def visible(self) -> int:
+        """How many documents of it can be found: its text, if it has one, and its records."""
+        if self.whole is None:
+            return 0
+        with self._ledger.read() as c:
+            records = documents.visible_records(c, self._collection_id, self.key)
+        return records + (self.whole.version_id is not None)
+
     def records(self) -> Iterator[AnyRow]:
         """Every record that is known, by key; of those deleted or withdrawn nothing is left to remove."""
         last = ""

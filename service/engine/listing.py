@@ -3,33 +3,31 @@
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
 
 from sqlalchemy import Connection
 
-from service.core.guard import Deletions, may_delete
+from service.core.guard import Deletions
 from service.core.stamp import size_in
 from service.engine.comparing import Comparison, Scope
+from service.engine.guarding import note_listed
 from service.engine.lease import Lease
 from service.engine.weighing import had_something, weigh
-from service.ledger import collections, documents, items, jobs
+from service.ledger import collections, items, jobs
 from service.ledger.database import Ledger
+from service.ledger.items import DELETE, EMPTIED, UPSERT
 from service.ports import Source
 
-EMPTIED = "emptied"  # files in which nothing is any more: what they held would go, so the guard has a say
 _FLUSH_ITEMS = 1000
 _FLUSH_SECONDS = 0.5
 
 
 @dataclass(frozen=True, slots=True)
 class Terms:
-    """Of which job, and what it may remove."""
+    """For which job, and what of its source."""
 
     job_id: str
     root: str
     scope: Scope
-    deletes: str
-    deletes_digest: str
 
 
 @dataclass
@@ -81,10 +79,10 @@ class Listing:
         with self.ledger.write() as c:
             self.lease.hold(c)
             self._sort_out(c)
-            items.add(c, self.terms.job_id, "upsert", self._found)
+            items.add(c, self.terms.job_id, UPSERT, self._found)
             self._weigh(c)
             # Nothing acts on these before the listing has ended, and the guard has let them pass.
-            items.add(c, self.terms.job_id, "delete", self._gone)
+            items.add(c, self.terms.job_id, DELETE, self._gone)
             items.add(c, self.terms.job_id, EMPTIED, self._emptied)
             row = jobs.get(c, self.terms.job_id)
             jobs.note(c, row.id, discovered=max(row.discovered, self._walk.discovered), unchanged=self._walk.unchanged,
@@ -111,29 +109,9 @@ class Listing:
         self._flush(force=True)
         with self.ledger.write() as c:
             self.lease.hold(c)
-            withheld = self._withheld(c)
-            kept = 0
-            if withheld:
-                kept = items.open_count(c, self.terms.job_id, EMPTIED)
-                items.drop_pending(c, self.terms.job_id, "delete")
-                items.drop_pending(c, self.terms.job_id, EMPTIED)
-            items.allow(c, self.terms.job_id, EMPTIED)
+            job = jobs.get(c, self.terms.job_id)
             # The total comes last: it says that the listing is complete.
+            changes = {"unchanged": self._walk.unchanged, **note_listed(c, job, self._deletions)}
             jobs.note(
-                c,
-                self.terms.job_id,
-                total=self._walk.discovered,
-                unchanged=self._walk.unchanged + kept,
-                deletes_withheld=withheld,
-                folders_unreadable=self._walk.unreadable,
+                c, job.id, total=self._walk.discovered, folders_unreadable=self._walk.unreadable, **changes
             )
-
-    def _withheld(self, c: Connection) -> dict[str, Any] | None:
-        gone, terms = self._deletions, self.terms
-        if not gone.documents and not items.open_count(c, terms.job_id, "delete"):
-            return None
-        # Until now nobody else has added to them or taken away.
-        owned = documents.count_of(c, terms.scope.source_id, terms.scope.folder)
-        if may_delete(terms.deletes, gone, owned, terms.deletes_digest):
-            return None
-        return {"count": gone.documents, "digest": gone.digest}

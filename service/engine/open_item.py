@@ -6,10 +6,12 @@ from dataclasses import dataclass, field
 from itertools import islice
 from typing import Any
 
+from service.core.guard import is_doubtful
 from service.core.keys import record_key
 from service.engine.draft import Batch, DocumentChange, Draft, Outcome, Place
 from service.engine.known_file import KnownFile
 from service.ledger.database import AnyRow
+from service.ledger.items import ALLOWED
 from service.ports import FileRead
 
 
@@ -47,6 +49,11 @@ class OpenItem:
     last_word: LastWord | None = None
     leaving: Iterator[AnyRow] | None = None  # known records that the file has no more, while they are retired
     has_left: bool = False  # all of them are
+    is_weighed: bool = False
+    doubtful_loss: int = (
+        0  # documents that would go, where they are so much of the file that the guard must be asked
+    )
+    emptied: int = 0  # records that can be found, and say nothing any more
     bad_records: int = 0
     half_in: DocumentChange | None = None  # what the ledger was told of the file before its last record came
     _seen: set[bytes] = field(default_factory=set)  # records, by hash: a file may have a million
@@ -91,10 +98,28 @@ class OpenItem:
         """New column values of a document; unless it `keeps` its visible version, a state ends that one."""
         self._change(batch, record, self.known.get(record), values, keeps)
 
+    def weigh(self) -> None:
+        """Look once, when all is heard, how much would go; as many records under other names are a change, not a loss."""
+        if self.is_weighed or self.item.op == ALLOWED:
+            return
+        self.is_weighed = True
+        known = self.known.visible
+        if self.last_word is not None:
+            self.doubtful_loss = known
+        elif self.emptied or is_doubtful(known - len(self._seen), known):
+            self.doubtful_loss = self.emptied + sum(row.version_id is not None for row in self._unseen())
+
+    def may_lose(self, known: AnyRow | None) -> bool:
+        """Whether a record that says nothing any more may be taken at its word now, without the guard."""
+        if known is None or known.version_id is None or self.item.op == ALLOWED:
+            return True
+        self.emptied += 1
+        return False
+
     def retire_unseen(self, batch: Batch, most: int) -> None:
         """Retire records that the file had and has no more, until the batch has `most` changes or none is left."""
         if self.leaving is None:
-            self.leaving = (row for row in self.known.records() if _digest(row.record) not in self._seen)
+            self.leaving = self._unseen()
         room = max(most - len(batch.documents), 1)
         gone = list(islice(self.leaving, room))
         for row in gone:
@@ -103,6 +128,9 @@ class OpenItem:
             batch.count("deleted")
         if len(gone) < room:
             self.leaving, self.has_left = None, True
+
+    def _unseen(self) -> Iterator[AnyRow]:
+        return (row for row in self.known.records() if _digest(row.record) not in self._seen)
 
     def _change(
         self, batch: Batch, record: str, known: AnyRow | None, values: dict[str, Any], keeps: bool

@@ -109,5 +109,5 @@ def _queue_again(ledger: Ledger, collection_id: str, lost: Sequence[AnyRow]) -> 
             # Two items of one file in one job would make two versions of it; one that is to be removed is gone.
             waiting = items.open_files(c, job.id)
             rows = [{"folder": f, "name": n, "stamp": ""} for f, n in files if (f, n) not in waiting]
-            items.add(c, job.id, "upsert", rows)
+            items.add(c, job.id, items.UPSERT, rows)
             jobs.note(c, job.id, total=job.total + len(rows), discovered=job.discovered + len(rows))

@@ -115,8 +115,6 @@ class Tenure:
             job_id=job.id,
             root=job.root,
             scope=Scope(job.source_id, options.get("folder", ""), self._owner.recipe, fresh),
-            deletes=options["deletes"],
-            deletes_digest=options.get("deletes_digest", ""),
         )
         started = time.monotonic()
         Listing(self._tools.ledger, self._lease, ingest.source, terms, lambda: self._pulse(ingest)).run()

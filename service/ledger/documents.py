@@ -112,6 +112,12 @@ def count_of_files(c: Connection, collection_id: str, keys: Sequence[str]) -> in
     return count
 
 
+def visible_records(c: Connection, collection_id: str, file_key: str) -> int:
+    """How many records of a file can be found."""
+    mine = _records_of(collection_id, file_key) & documents.c.version_id.is_not(None)
+    return c.execute(select(func.count()).select_from(documents).where(mine)).scalar_one()
+
+
 def count_among(c: Connection, collection_id: str, doc_ids: Collection[int]) -> int:
     """How many of these documents are there, containers aside."""
     count, ids = 0, iter(doc_ids)

@@ -14,6 +14,10 @@ _OPEN = literally(items.c.state, "pending", "in_flight")
 _AMISS = literally(items.c.state, "failed", "skipped")
 _INDEXED = {"pending": _OPEN, "in_flight": _OPEN, "failed": _AMISS, "skipped": _AMISS}
 _AT_ONCE = 5_000
+# What is to be done with a file. Until everything else is done, one waits that would take too much away.
+UPSERT, DELETE = "upsert", "delete"
+EMPTIED = "emptied"  # it has lost what was in it
+ALLOWED = "allowed"  # it has, and the guard has let that pass: it is taken at its word
 ASKED = "asked"  # the reason of what was done to an item because somebody wanted it
 
 
@@ -25,9 +29,15 @@ def add(c: Connection, job_id: str, op: str, rows: Iterable[Mapping[str, str]]) 
     return len(values)
 
 
-def allow(c: Connection, job_id: str, op: str) -> None:
-    """The guard has let these pass: they are read as any other."""
-    c.execute(update(items).where(_open_of(job_id, op)).values(op="upsert"))
+def allow(c: Connection, job_id: str) -> None:
+    """The guard has let the emptied files pass."""
+    c.execute(update(items).where(_open_of(job_id, EMPTIED)).values(op=ALLOWED))
+
+
+def doubt(c: Connection, item_id: int) -> None:
+    """An item that was read waits for the guard."""
+    values = {"op": EMPTIED, "state": "pending", "attempts": 0, "spared": 0}
+    c.execute(update(items).where(items.c.id == item_id, items.c.state == "in_flight").values(**values))
 
 
 def drop_pending(c: Connection, job_id: str, op: str | None = None) -> None:
@@ -137,10 +147,10 @@ def skip(c: Connection, item_id: int) -> None:
 
 
 def skip_file(c: Connection, job_id: str, folder: str, name: str, reason: str) -> int:
-    """A file is left out of a job; returns how many open items that were read for it are settled so."""
+    """A file is left out of a job; returns how many of its open items, removals aside, are settled so."""
     mine = (items.c.job_id == job_id) & _OPEN & (items.c.folder == folder) & (items.c.name == name)
     skipped = update(items).where(mine).values(state="skipped", reason=reason, detail=None)
-    return list(c.execute(skipped.returning(items.c.op)).scalars()).count("upsert")
+    return sum(op != DELETE for op in c.execute(skipped.returning(items.c.op)).scalars())
 
 
 def get(c: Connection, job_id: str, item_id: int) -> AnyRow:

@@ -155,6 +155,7 @@ jobs = Table(
     Column("total", BigInteger),
     *[_count(name) for name in ("done", "unchanged", "skipped", "failed", "known_failed", "deleted")],
     *[_count(name) for name in ("chunks", "chunks_reused", "bytes", "tokens")],
+    Column("deletions", JSON),  # what it would take away, as the guard has weighed it
     Column("deletes_withheld", JSON),
     Column("folders_unreadable", JSON),  # count, folders: the first of them and why
     Column("checkpoint", JSON),  # the last one: generation, at, sha256

@@ -25,7 +25,7 @@ def rewind(
     for job in jobs.unfinished_in(c, collection_id, named):
         if job.total is not None and _others_worked_on(job, undone):
             items.forget(c, job.id)
-            nothing = {"total": None, "deletes_withheld": None, "folders_unreadable": None}
+            nothing = {"total": None, "deletes_withheld": None, "folders_unreadable": None, "deletions": None}
             told[job.id] = BEGUN_ANEW
             jobs.note(c, job.id, "rolled_back", **_FROM_NOTHING, **nothing, **_held_at(job, generation))
         elif job.id in undone.files:
@@ -48,7 +48,7 @@ def _taken_back(c: Connection, job: AnyRow, undone: Undone) -> dict[str, int]:
     items.reopen(c, [item.id for item in again])
     counts = dict.fromkeys(_COUNTERS, 0)
     for item in again:
-        if item.op == "upsert":
+        if item.op != items.DELETE:
             counts["unchanged" if item.reason == "unchanged" else item.state] -= 1
     failed = _failed_before(c, job, [item for item in again if item.reason == "unchanged"])
     counts["unchanged"] += failed

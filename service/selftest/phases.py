@@ -65,6 +65,8 @@ PHASES = (
         spoil=scenes.litter,
         settings={**SETTINGS, "max_live_segments": 64},
     ),
+    Phase("withheld", scenes.doubtful),
+    Phase("confirmed", scenes.doubtful_and_confirmed),
     Phase("damage", scenes.later, crash="publish.after=kill@2", spoil=scenes.flip_oldest_vectors),
     Phase("repair", scenes.to_be_repaired, act=tend, spoil=scenes.spoil_past_and_present),
     Phase("merge", scenes.crowded, settings={**SETTINGS, "max_live_segments": 3}),

@@ -9,11 +9,13 @@ from service.ledger.collections import by_name
 from service.maintenance import departures
 from service.maintenance.generations import Generations, Turn
 from service.maintenance.reindex_order import Reindexing
+from service.selftest.deeds import take_up
 from service.selftest.documents import change, fill
 from service.selftest.fake_embedder import OTHER_SPACE, FakeEmbedder
 from service.selftest.keeping import back_up_once, lose_the_ledger
 from service.selftest.world import OLD, World
 
+_NOT_TEXT = b"\xff\xfe\x00 what is left of a text"
 FORGETFUL = {"retain_jobs": 0, "retain_days": 0.0, "retain_checkpoints": 1, "gc_grace_seconds": 0.0}
 
 
@@ -43,6 +45,30 @@ def full(world: World) -> None:
     """A collection, and nothing to do."""
     fill(world)
     world.run()
+
+
+def doubtful(world: World) -> None:
+    """A collection, and a job that finds new files, one gone, one empty, and so many spoilt that the guard keeps all."""
+    full(world)
+    for path in sorted(world.library.rglob("*.txt"))[:4]:
+        path.write_bytes(_NOT_TEXT)
+    for path in sorted(world.library.rglob("*.jsonl")):
+        path.write_text("".join(path.read_text().splitlines(keepends=True)[:1]))
+    gone, emptied = sorted(world.library.rglob("*.txt"))[-2:]
+    gone.unlink()
+    emptied.write_text("")
+    world.write("new.txt", "a document that is new\n\nits second part")
+    world.jobs.create(world.order())
+
+
+def doubtful_and_confirmed(world: World) -> None:
+    """The same, and what was withheld is confirmed."""
+    doubtful(world)
+    take_up(world)
+    world.write("newer.txt", "one more document\n\nits second part")
+    [job] = world.jobs.listing(limit=1)["jobs"]
+    digest = job["deletes_withheld"]["digest"]
+    world.jobs.create(world.order(deletes="confirmed", deletes_digest=digest))
 
 
 def crowded(world: World) -> None:

@@ -1,6 +1,7 @@
 """Whatever is done in whatever order: what readers find, what the ledger has and what the files say stay the same set."""
 
 import json
+import os
 import shutil
 import sqlite3
 import tempfile
@@ -120,6 +121,14 @@ class Histories(RuleBasedStateMachine):
     def a_file_of_records_is_written(self, records: dict[str, str]) -> None:
         lines = (json.dumps({"id": name, "text": text}) for name, text in records.items())
         self.put("records.jsonl", "\n".join(lines))
+
+    @rule(data=st.data())
+    def files_are_no_text_any_more(self, data: st.DataObject) -> None:
+        files = sorted(path for path in self.world.library.rglob("*") if path.is_file())
+        for path in data.draw(st.lists(st.sampled_from(files), max_size=3)) if files else ():
+            self.put(str(path.relative_to(self.world.library)), "")
+            path.write_bytes(b"\xff\xfe\x00 spoilt")
+            os.utime(path, (self.clock, self.clock))
 
     @rule(data=st.data())
     def a_file_is_moved_or_removed(self, data: st.DataObject) -> None:

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 from service.ledger import jobs as job_rows
@@ -26,12 +27,12 @@ class World(world.World):
         """What the library's files say."""
         found = set()
         for path in self.library.rglob("*.jsonl"):
-            for line in path.read_text().splitlines():
+            for line in _text_of(path).splitlines():
                 record = json.loads(line)
                 key = f"library/{path.relative_to(self.library)}#{record['id']}"
                 found |= {(key, n, part) for n, part in enumerate(record["text"].split("\n\n"))}
         for path in self.library.rglob("*.txt"):
-            text = path.read_text()
+            text = _text_of(path)
             if len(text) >= 10 and not text.startswith("DAMAGED"):
                 key = f"library/{path.relative_to(self.library)}"
                 found |= {(key, n, part) for n, part in enumerate(text.split("\n\n"))}
@@ -41,3 +42,11 @@ class World(world.World):
     def job_row(self, job_id: str) -> Iterator[Any]:
         with self.ledger.read() as c:
             yield job_rows.get(c, job_id)
+
+
+def _text_of(path: Path) -> str:
+    """What a file says, if that is text."""
+    try:
+        return path.read_text()
+    except UnicodeDecodeError:
+        return ""
