@@ -184,3 +184,17 @@ def test_where_nothing_may_be_deleted_one_such_file_is_kept(filled: World) -> No
     spoil(filled, "0.txt")
     assert filled.run(deletes="off")["deletes_withheld"]["count"] == 1
     assert filled.contents() == before
+
+
+def test_a_file_that_is_its_old_self_again_has_nothing_new(filled: World) -> None:
+    """Its stamp is that of the last reading that was finished; what has come in since goes again."""
+    before = filled.contents()
+    path = filled.library / "log.jsonl"
+    kept, was = path.read_bytes(), path.stat().st_mtime_ns
+    records(filled, 0, 9)
+    assert filled.run()["deletes_withheld"]["count"] == 4
+    assert filled.contents() != before
+    path.write_bytes(kept)
+    os.utime(path, ns=(was, was))
+    assert filled.run()["state"] == "succeeded"
+    assert filled.contents() == before

@@ -88,6 +88,7 @@ def test_a_mass_deletion_is_withheld_until_its_digest_is_confirmed(world: World)
     assert world.contents() == before
     wrong = world.run(deletes="confirmed", deletes_digest="0" * 32)
     assert wrong["deletes_withheld"]["count"] == 3
+    assert world.contents() == before
     job = world.run(deletes="confirmed", deletes_digest=job["deletes_withheld"]["digest"])
     assert job["state"] == "succeeded"
     assert world.contents() == world.expected()
