@@ -9,7 +9,7 @@ from typing import Any
 
 from sqlalchemy import Connection, create_engine, select, update
 
-from service.errors import Refused
+from service.errors import Refused, TryAgain
 from service.ledger.damage import is_damaged
 from service.ledger.database import Ledger
 from service.ledger.schema import checkpoints, collections, leases, segment_spans, segments
@@ -41,11 +41,14 @@ def copy_ledger(ledger: Ledger, to: Path) -> None:
         # At once: in steps it would begin anew after every write of another process, and never end beside a busy one.
         source.backup(target)
         target.execute("PRAGMA journal_mode = DELETE")  # one file, whole without a log beside it
-    if is_damaged(to):
-        raise Refused(
-            f"The ledger is damaged, and a copy of it would be none: stop every Tidestone on {ledger.file.parent} and run "
-            "`tidestone repair --rebuild`, or restore an earlier backup."
-        )
+    if not is_damaged(to):
+        return
+    if not is_damaged(ledger.file):
+        raise TryAgain("io_error", f"{to} is not what was written there: see to the disk that it is on")
+    raise Refused(
+        f"The ledger is damaged, and a copy of it would be none: stop every Tidestone on {ledger.file.parent} and run "
+        "`tidestone repair --rebuild`, or restore an earlier backup."
+    )
 
 
 @contextmanager

@@ -194,14 +194,15 @@ def _put_into_place(staging: Path, data_dir: Path) -> str | None:
     """The damaged ledger gets another name and the new one its own; in between there is none, and this can run again."""
     file, aside = data_dir / LEDGER, None
     if file.exists():
-        aside = _free_name(data_dir)
+        aside = _free_name(data_dir, "damaged")
         for end in ("", *_BESIDE):
             if (beside := data_dir / f"{LEDGER}{end}").exists():
                 beside.rename(data_dir / f"{aside}{end}")
     reach("rebuild.aside")
+    lost = _free_name(data_dir, "lost")
     for end in _BESIDE:  # of a ledger that is lost: they would be taken for the new one's
         if (beside := data_dir / f"{LEDGER}{end}").exists():
-            beside.rename(data_dir / f"{LEDGER}.lost{end}")
+            beside.rename(data_dir / f"{lost}{end}")
     sync_folder(data_dir)  # or a power cut leaves the old one's log beside the new one
     (staging / LEDGER).rename(file)
     sync_folder(data_dir)
@@ -209,9 +210,10 @@ def _put_into_place(staging: Path, data_dir: Path) -> str | None:
     return aside
 
 
-def _free_name(data_dir: Path) -> str:
-    name, number = f"{LEDGER}.damaged", 1
-    while (data_dir / name).exists():
+def _free_name(data_dir: Path, what: str) -> str:
+    """A name for a ledger that is put aside under which neither it nor its log would take another's place."""
+    name, number = f"{LEDGER}.{what}", 1
+    while any((data_dir / f"{name}{end}").exists() for end in ("", *_BESIDE)):
         number += 1
-        name = f"{LEDGER}.damaged~{number}"
+        name = f"{LEDGER}.{what}~{number}"
     return name

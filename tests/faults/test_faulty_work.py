@@ -174,6 +174,13 @@ def test_work_on_a_disk_that_fails_ends_as_if_nothing_had_been(
             found.check(fault)
 
 
+def test_a_disk_on_which_a_backup_does_not_last_is_not_taken_for_a_damaged_ledger(
+    program: Path, tmp_path: Path
+) -> None:
+    with ground("backup", tmp_path, program) as found:
+        found.check(Fault.at("remove", errno.EIO, 2, True))
+
+
 @pytest.mark.soak
 @pytest.mark.timeout(0)
 @pytest.mark.parametrize("kind", KINDS)

@@ -214,6 +214,17 @@ def test_killed_anywhere_it_is_done_by_the_same_command(world: World, point: str
         new.ledger.close()
 
 
+def test_the_logs_of_ledgers_that_were_lost_are_all_kept(world: World) -> None:
+    fill(world)
+    data = lose(world)
+    for log in (b"one log", b"another log"):
+        (data / "tidestone.db").unlink(missing_ok=True)
+        (data / "tidestone.db-wal").write_bytes(log)
+        rebuild(data)
+    kept = sorted(path.read_bytes() for path in data.glob("tidestone.db.lost*-wal"))
+    assert kept == [b"another log", b"one log"]
+
+
 def test_a_sound_ledger_is_never_replaced(world: World) -> None:
     fill(world)
     before = known(world)
