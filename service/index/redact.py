@@ -1,5 +1,6 @@
 """Rewrite a segment's files without what they say of a document; its rows keep their numbers and its key stays."""
 
+import json
 import sqlite3
 import zlib
 from collections.abc import Iterator, Sequence
@@ -27,6 +28,20 @@ def rows_of(path: Path, keys: Sequence[KeyRange]) -> list[int]:
     which, values = _which(keys)
     with closing(_open(path)) as database:
         return [row[0] for row in database.execute(_ROWS.format(which), values)]
+
+
+def is_of(path: Path, keys: Sequence[KeyRange], doc_ids: Sequence[int]) -> bool:
+    """Whether a `.chunks` file that may be damaged says anything of documents with these keys or ids.
+
+    All of it is looked through: a byte of a key, or of the index of keys, may be what has rotted. Raises
+    sqlite3.DatabaseError where it cannot be read.
+    """
+    either, values = _which(keys)
+    statement = (
+        f"SELECT 1 FROM versions NOT INDEXED WHERE {either} OR doc_id IN (SELECT value FROM json_each(?))"
+    )
+    with closing(_open(path)) as database:
+        return database.execute(statement, [*values, json.dumps(doc_ids)]).fetchone() is not None
 
 
 def redact(

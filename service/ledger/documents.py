@@ -112,6 +112,13 @@ def count_of_files(c: Connection, collection_id: str, keys: Sequence[str]) -> in
     return count
 
 
+def ids_of_file(c: Connection, collection_id: str, key: str) -> list[int]:
+    """The document with this key first, then all records of it where it is a file, whatever their state."""
+    found = select(documents.c.doc_id).where(_records_of(collection_id, key)).order_by(documents.c.key)
+    whole = by_key(c, collection_id, key)
+    return [*([] if whole is None else [whole.doc_id]), *c.execute(found).scalars()]
+
+
 def visible_records(c: Connection, collection_id: str, file_key: str) -> int:
     """How many records of a file can be found."""
     mine = _records_of(collection_id, file_key) & documents.c.version_id.is_not(None)

@@ -37,11 +37,9 @@ def former_vectors(holding: Holding, doc_ids: Sequence[int]) -> list[Vector]:
 
 
 def document_ids(holding: Holding, key: str) -> list[int]:
-    """The document with this key, and the first records of it where it is a file."""
+    """The document with this key, and the records of it where it is a file."""
     with holding.ledger.read() as c:
-        whole = documents.by_key(c, holding.state.id, key)
-        records = documents.records_of(c, holding.state.id, key, limit=MOST_ASKED)
-    return [row.doc_id for row in (whole, *records) if row is not None]
+        return documents.ids_of_file(c, holding.state.id, key)
 
 
 def is_out(folder: Path, key: str, generation: int, vectors: Sequence[Vector]) -> bool:

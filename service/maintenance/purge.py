@@ -2,7 +2,7 @@
 
 import sqlite3
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -20,10 +20,10 @@ from service.engine.written import Written
 from service.errors import Corrupt, TryAgain
 from service.failpoints import reach
 from service.index import scratch
-from service.index.files import StoredFile, sync_folder
+from service.index.files import StoredFile, sync_folder, verify
 from service.index.live import read_live, write_live
 from service.index.records import SegmentId, live_name
-from service.index.redact import KeyRange, redact, rows_of
+from service.index.redact import KeyRange, is_of, redact, rows_of
 from service.ledger import garbage, segments, tasks
 from service.ledger.database import AnyRow, utc_now
 from service.maintenance import withdraw
@@ -44,25 +44,18 @@ def run(work: Work) -> Result:
     """
     holding, key = work.holding, work.options["key"]
     state, keys = holding.state, ranges(key)
-    vectors = former_vectors(holding, document_ids(holding, key))
+    doc_ids = document_ids(holding, key)
+    vectors = former_vectors(holding, doc_ids)
     withdraw.run(work)
     _empty_the_bin(work)
-    rewritten = 0
-    for row in _holding_it(work, keys):
-        work.check()
-        try:
-            _rewrite(work, row, keys)
-        except Corrupt:
-            if row.segment_id not in {segment.segment_id for segment in state.segments}:
-                mind_the_past(work)  # gives up what is damaged: the next attempt finds it in quarantine
-            raise
-        rewritten += 1
-    removed = _clear_quarantine(state.folder, keys)
+    rewritten = sum(_rewrite_if_it_has(work, row, keys) for row in _all_segments(work))
+    removed = _clear_quarantine(state.folder, keys, doc_ids)
     clear_dead(holding.settings.data_dir)
     forget(work, key)
     publish_for_certain(work)
     _throw_merges_away(work)
-    verified = not any(_holding_it(work, keys)) and is_out(state.folder, key, state.generation, vectors)
+    left = any(_has(work, row, keys) for row in _all_segments(work))
+    verified = not left and is_out(state.folder, key, state.generation, vectors)
     told = {"segments_rewritten": rewritten, "quarantined_removed": removed}
     return {"verified": verified, "generation": state.generation, "searched": len(vectors), **told}
 
@@ -95,20 +88,31 @@ def _empty_the_bin(work: Work) -> None:
     remove(work, [row.file for row in waiting])
 
 
-def _holding_it(work: Work, keys: Sequence[KeyRange]) -> Iterator[AnyRow]:
-    """Segments of any generation, or of one to come, with rows of the document. Raises Corrupt."""
-    state = work.holding.state
+def _all_segments(work: Work) -> Sequence[AnyRow]:
+    """Of any generation, and of one to come."""
     with work.holding.ledger.read() as c:
-        every = segments.with_files(c, state.id)
-    for row in every:
-        path = state.folder / row.chunks["name"]
-        if not path.exists():
-            continue  # of an old generation, and collected since
-        try:
-            if rows_of(path, keys):
-                yield row
-        except sqlite3.DatabaseError as error:
-            raise Corrupt(path, "a chunk file", str(error)) from error
+        return segments.with_files(c, work.holding.state.id)
+
+
+def _has(work: Work, row: AnyRow, keys: Sequence[KeyRange]) -> bool:
+    """Whether a segment has rows of the document. Raises Corrupt: a key that has rotted would hide it."""
+    folder, chunks = work.holding.state.folder, stored(row.chunks)
+    if not (folder / chunks.name).exists():
+        return False  # of an old generation, and collected since
+    return bool(rows_of(verify(folder, chunks), keys))
+
+
+def _rewrite_if_it_has(work: Work, row: AnyRow, keys: Sequence[KeyRange]) -> bool:
+    work.check()
+    try:
+        if not _has(work, row, keys):
+            return False
+        _rewrite(work, row, keys)
+    except Corrupt:
+        if row.segment_id not in {segment.segment_id for segment in work.holding.state.segments}:
+            mind_the_past(work)  # gives up what is damaged: the next attempt finds it in quarantine
+        raise
+    return True
 
 
 def _rewrite(work: Work, row: AnyRow, keys: Sequence[KeyRange]) -> None:
@@ -206,7 +210,7 @@ def _remove(folder: Path, files: Sequence[StoredFile]) -> None:
     sync_folder(folder / "segments")
 
 
-def _clear_quarantine(folder: Path, keys: Sequence[KeyRange]) -> list[str]:
+def _clear_quarantine(folder: Path, keys: Sequence[KeyRange], doc_ids: Sequence[int]) -> list[str]:
     """Remove what was put aside of segments that hold the document, or can no longer be read at all.
 
     Vectors without their chunks are such: nobody can tell whose they are.
@@ -218,7 +222,7 @@ def _clear_quarantine(folder: Path, keys: Sequence[KeyRange]) -> list[str]:
             path.unlink()
     for path in sorted((folder / "quarantine").glob("*.chunks*")):
         try:
-            is_of_it = bool(rows_of(path, keys))
+            is_of_it = is_of(path, keys, doc_ids)
         except sqlite3.DatabaseError:
             is_of_it = True  # nobody can tell, or use it for anything
         if is_of_it:

@@ -193,6 +193,26 @@ def test_a_damaged_file_of_an_older_generation_does_not_stop_a_purge(
     assert who_says_it(world, f"{SECRET} is 1") == vectors_of(world, f"{SECRET} is 1") == []
 
 
+@pytest.mark.parametrize("where", ["live", "older"])
+def test_a_rotted_key_hides_nothing(filled: World, monkeypatch: pytest.MonkeyPatch, where: str) -> None:
+    """Neither in a segment, nor in what its repair has put aside."""
+    monkeypatch.setattr(keeper, "RETRY_SECONDS", 0.0)
+    said = "b" if where == "live" else "a"
+    [chunks] = [
+        path
+        for path in (filled.files / "segments").glob("*.chunks")
+        if any(f"{SECRET} is {said}" in text for text in texts_in(path))
+    ]
+    chunks.write_bytes(chunks.read_bytes().replace(b"library/3.txt", b"library/3.txz"))
+    task = purged(filled, "library/3.txt")
+    for _ in range(4):
+        if task["state"] == "queued":
+            task = filled.tend(task)
+    assert task["state"] == "done", task["error"]
+    assert task["result"]["verified"]
+    assert who_says_it(filled, f"{SECRET} is a") == who_says_it(filled, f"{SECRET} is b") == []
+
+
 def test_vectors_that_were_put_aside_alone_go_too(world: World) -> None:
     """A repair puts aside what is damaged of a segment that is not live: not its chunks."""
     damaged = emptied_segment(world)
