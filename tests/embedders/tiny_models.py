@@ -3,6 +3,7 @@
 import hashlib
 import json
 import struct
+from collections.abc import Sequence
 from pathlib import Path
 
 import gguf
@@ -15,11 +16,11 @@ VOCABULARY = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "the", "tide", "##s"
 WIDTH, INNER, LAYERS, HEADS, CONTEXT = 64, 128, 2, 4, 512
 
 
-def bert_tensors() -> Tensors:
+def bert_tensors(words: int = len(VOCABULARY)) -> Tensors:
     """Named and shaped as sentence-transformers does."""
     draw = np.random.default_rng(2).standard_normal
     shapes: dict[str, tuple[int, ...]] = {
-        "embeddings.word_embeddings.weight": (len(VOCABULARY), WIDTH),
+        "embeddings.word_embeddings.weight": (words, WIDTH),
         "embeddings.position_embeddings.weight": (CONTEXT, WIDTH),
         "embeddings.token_type_embeddings.weight": (2, WIDTH),
         "embeddings.LayerNorm.weight": (WIDTH,),
@@ -44,9 +45,9 @@ def bert_tensors() -> Tensors:
     return {name: (draw(shape) * 0.3).astype(np.float32) for name, shape in shapes.items()}
 
 
-def write_bert_folder(folder: Path) -> Tensors:
+def write_bert_folder(folder: Path, vocabulary: Sequence[str] = VOCABULARY) -> Tensors:
     """A sentence-transformers folder; returns its tensors."""
-    tensors = bert_tensors()
+    tensors = bert_tensors(len(vocabulary))
     config = {
         "model_type": "bert",
         "hidden_act": "gelu",
@@ -56,14 +57,27 @@ def write_bert_folder(folder: Path) -> Tensors:
         "num_attention_heads": HEADS,
         "max_position_embeddings": CONTEXT,
         "layer_norm_eps": 1e-12,
-        "vocab_size": len(VOCABULARY),
+        "vocab_size": len(vocabulary),
     }
     (folder / "1_Pooling").mkdir(parents=True)
     (folder / "1_Pooling" / "config.json").write_text(json.dumps({"pooling_mode_mean_tokens": True}))
     (folder / "config.json").write_text(json.dumps(config))
-    (folder / "vocab.txt").write_text("\n".join(VOCABULARY) + "\n")
+    (folder / "vocab.txt").write_text("\n".join(vocabulary) + "\n")
     (folder / "model.safetensors").write_bytes(_safetensors(tensors))
     return tensors
+
+
+def vocabulary_of(path: Path) -> list[str]:
+    """The word pieces of a GGUF file, as `vocab.txt` has them."""
+    field = gguf.GGUFReader(path).fields["tokenizer.ggml.tokens"]
+    tokens = [bytes(field.parts[at]).decode() for at in field.data]
+    return [_word_piece(token) for token in tokens]
+
+
+def _word_piece(token: str) -> str:
+    if token in VOCABULARY[:5]:
+        return token
+    return token[1:] if token.startswith("\u2581") else f"##{token}"
 
 
 def sha256_of(path: Path) -> str:
