@@ -23,6 +23,7 @@ from service.commands.options import (
     one_document,
 )
 from service.commands.session import ask, load_settings, open_jobs, working_settings
+from service.engine.faults import passing
 from service.errors import BadRequest, TidestoneError
 from service.pid1 import leave_to_child
 from service.selftest import command as selftest
@@ -52,6 +53,9 @@ def main() -> None:
     except TidestoneError as error:
         say(f"tidestone: {error}")
         sys.exit(2 if isinstance(error, BadRequest) else 1)
+    except OSError as error:  # a folder that cannot be made, a disk that fails: its words name the path
+        say(f"tidestone: {passing(error) or error}")
+        sys.exit(1)
 
 
 @app.command()

@@ -191,6 +191,8 @@ def test_verify_exits_1_when_a_byte_has_changed(place: Place) -> None:
         (("documents", "1", "--state", "failed"), 2, "leave --state"),
         (("documents", "\udcff"), 2, "not UTF-8"),
         (("ingest", "libr\udce4ry"), 2, "not UTF-8"),
+        (("backup", "/dev/null/backups"), 1, "Not a directory: '/dev/null/backups'"),
+        (("model", "build", "--into", "/dev/null/models"), 1, "Not a directory: '/dev/null/models'"),
     ],
 )
 def test_an_error_is_one_line_and_an_exit_code(

@@ -42,6 +42,9 @@ def _raise(name: str, text: str, error: Exception) -> None:
         raise TryAgain("disk_low", text) from error
     if name.startswith(_READ_ONLY):
         raise TryAgain("not_writable", f"{text}: make data_dir writable for this user") from error
+    if name.startswith("SQLITE_CANTOPEN"):
+        advice = "its folder must be there, and writable for this user"
+        raise TryAgain("ledger_unavailable", f"{text}: {advice} ({name})") from error
     if name.startswith(_OUT_OF_REACH):
         raise TryAgain("ledger_unavailable", f"{text} ({name})") from error
     if name.startswith(_DAMAGED):
