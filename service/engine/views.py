@@ -8,7 +8,7 @@ from sqlalchemy import Connection
 
 from service.core.job import State, Verb
 from service.core.progress import eta_seconds, rate_per_second
-from service.ledger import jobs, segments, versions
+from service.ledger import events, jobs, segments, versions
 from service.ledger.database import AnyRow
 
 _RATE_POINTS = 6
@@ -104,8 +104,7 @@ def _rate(c: Connection, row: AnyRow) -> tuple[float, bool]:
     """(Items a second since this attempt began, whether enough checkpoints say so to tell when it will end)."""
     if row.state != State.RUNNING or row.leased_at is None:
         return 0.0, False
-    points = segments.list_checkpoints(c, row.collection_id, job_id=row.id, limit=_RATE_POINTS)
-    recent = [(datetime.fromisoformat(p.at), p.settled) for p in points if p.at >= row.leased_at]
+    recent = _recent(c, row)
     began, now = datetime.fromisoformat(row.leased_at), datetime.now(UTC)
     rate = rate_per_second(recent, began, now)
     if rate or not recent:
@@ -113,6 +112,16 @@ def _rate(c: Connection, row: AnyRow) -> tuple[float, bool]:
     # Inside a large document nothing is settled for a while: the attempt as a whole says more, if nothing of its end.
     settled = segments.settled_since(c, row.collection_id, row.id, row.leased_at)
     return settled / (now - began).total_seconds(), False
+
+
+def _recent(c: Connection, row: AnyRow) -> list[tuple[datetime, int]]:
+    """(When, how many items were settled then) of the last times in this attempt, newest first."""
+    if row.service == "reindex":  # it makes its one checkpoint at the end
+        told = events.newest(c, row.id, "prepared", row.leased_at, _RATE_POINTS)
+        counted = [(event.at, event.data["counted"]) for event in told]
+        return [(datetime.fromisoformat(at), n.get("done", 0) + n.get("failed", 0)) for at, n in counted]
+    points = segments.list_checkpoints(c, row.collection_id, job_id=row.id, limit=_RATE_POINTS)
+    return [(datetime.fromisoformat(p.at), p.settled) for p in points if p.at >= row.leased_at]
 
 
 def _links(job_id: str) -> dict[str, str]:

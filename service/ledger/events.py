@@ -37,6 +37,12 @@ def since(c: Connection, job_id: str, version: int, limit: int = 500) -> Sequenc
     return c.execute(query.order_by(events.c.job_version, events.c.id).limit(limit)).all()
 
 
+def newest(c: Connection, job_id: str, type: str, since: str, limit: int) -> Sequence[AnyRow]:
+    """A job's events of one type since a time (ISO text), newest first."""
+    mine = (events.c.job_id == job_id) & (events.c.type == type) & (events.c.at >= since)
+    return c.execute(select(events).where(mine).order_by(events.c.job_version.desc()).limit(limit)).all()
+
+
 def oldest_version(c: Connection, job_id: str) -> int | None:
     """The first version of the job that can still be replayed."""
     query = select(events.c.job_version).where(events.c.job_id == job_id)

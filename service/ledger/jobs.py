@@ -201,9 +201,11 @@ def note(c: Connection, job_id: str, kind: str = "progress", **changes: Any) -> 
 
 
 def count(c: Connection, job_id: str, kind: str, deltas: Mapping[str, int], **changes: Any) -> AnyRow:
-    """Add to a job's counters, and change other fields in the same step."""
+    """Add to a job's counters, and change other fields in the same step; its event says how much was `counted`."""
     added = {name: jobs.c[name] + delta for name, delta in deltas.items() if delta}
-    return note(c, job_id, kind, **added, **changes)
+    counted = {name: deltas[name] for name in added}
+    _set(c, get(c, job_id), kind, {"counted": counted}, **added, **changes)
+    return get(c, job_id)
 
 
 def _in_the_way(c: Connection, collection_id: str, source_id: int) -> Conflict:
@@ -214,7 +216,9 @@ def _in_the_way(c: Connection, collection_id: str, source_id: int) -> Conflict:
     )
 
 
-def _set(c: Connection, row: AnyRow, kind: str = "state", **changes: Any) -> None:
+def _set(
+    c: Connection, row: AnyRow, kind: str = "state", told: Mapping[str, Any] | None = None, **changes: Any
+) -> None:
     changed = c.execute(
         update(jobs)
         .where(jobs.c.id == row.id, jobs.c.state == row.state, jobs.c.version == row.version)
@@ -223,4 +227,5 @@ def _set(c: Connection, row: AnyRow, kind: str = "state", **changes: Any) -> Non
     if changed != 1:
         raise TryAgain("job_changed", f"job {row.id} was changed by somebody else at the same moment")
     shown = {name: value for name, value in changes.items() if isinstance(value, str | int | dict | None)}
+    shown |= told or {}
     events.record(c, kind, shown, collection_id=row.collection_id, job_id=row.id, job_version=row.version + 1)

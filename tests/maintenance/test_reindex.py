@@ -18,6 +18,7 @@ from service.engine.search import Query, Search
 from service.errors import Conflict, EmbedderDied, SpaceMismatch, TryAgain
 from service.index.chunkfile import ChunkFile
 from service.ledger import collections, segments, spaces
+from service.maintenance import preparing
 from service.maintenance.departures import withdraw
 from service.maintenance.generations import Generations
 from service.maintenance.reindex_order import Reindexing
@@ -157,6 +158,32 @@ def test_paused_and_resumed_nothing_that_is_saved_is_embedded_again(world: World
     assert done["state"] == "succeeded"
     assert len(before & set(world.embedder.texts)) <= 2, "the one in hand, and the one that all share"
     check_in_its_space(world)
+
+
+def test_while_it_runs_it_says_how_fast_and_how_long_yet(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """From what this attempt has saved: nothing before the first time, no end before the third."""
+    world.configure(segment_rows=3)
+    fill(world)
+    other_model(world)
+    job = order(world)
+    seen: list[dict[str, Any]] = []
+
+    def look(point: str) -> None:
+        if point in ("reserve.before", "ledger.after"):
+            seen.append(world.jobs.get(job["id"])["progress"])
+
+    monkeypatch.setattr(preparing, "reach", look)
+    done = see_through(world, job)["progress"]
+    first, *_, last = seen
+    assert (first["rate_per_second"], first["eta_seconds"]) == (0.0, None)
+    assert last["settled"] == last["total"] == 8
+    assert [p["eta_seconds"] is not None for p in seen] == [
+        p["settled"] > 0 and number >= 5 for number, p in enumerate(seen)
+    ]
+    assert all(p["rate_per_second"] > 0 for p in seen if p["settled"])
+    assert (done["rate_per_second"], done["eta_seconds"]) == (0.0, None)
 
 
 @pytest.mark.usefixtures("quick")
