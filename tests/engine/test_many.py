@@ -108,7 +108,7 @@ def test_many_records_that_a_file_has_no_more_leave_in_short_commits(
     assert world.run()["progress"]["unchanged"] == 2
 
 
-@pytest.mark.parametrize("commits", range(1, 8))
+@pytest.mark.parametrize("commits", [1, 2, 4, 7])
 @pytest.mark.parametrize("rest", [{}, numbered(40, 42)], ids=["nothing", "others"])
 def test_a_death_while_records_leave_loses_none_when_their_file_is_put_back(
     world: World, monkeypatch: pytest.MonkeyPatch, rest: dict[str, str], commits: int
@@ -125,7 +125,7 @@ def test_a_death_while_records_leave_loses_none_when_their_file_is_put_back(
     assert world.verify()["valid"], world.verify()
 
 
-@pytest.mark.parametrize("commits", range(1, 8))
+@pytest.mark.parametrize("commits", [1, 2, 4, 7])
 def test_a_death_while_the_records_of_a_vanished_file_leave_keeps_none(
     world: World, monkeypatch: pytest.MonkeyPatch, commits: int
 ) -> None:

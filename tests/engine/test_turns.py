@@ -100,7 +100,7 @@ def test_a_large_text_that_replaces_many_records_is_whole(world: World) -> None:
     everything_is_right(world)
 
 
-@pytest.mark.parametrize("passing", range(1, 40, 3))
+@pytest.mark.parametrize("passing", range(1, 40, 5))
 def test_a_death_while_records_give_way_to_a_text_leaves_none_of_them(
     world: World, monkeypatch: pytest.MonkeyPatch, passing: int
 ) -> None:
@@ -149,7 +149,7 @@ def test_records_stay_until_the_text_that_replaces_them_is_embedded(world: World
     assert world.contents() == before, "what was readable went for a text that is too long"
 
 
-SHORT, LONG = range(8), range(8, 200)
+SHORT, LONG = range(5), range(5, 200)
 
 
 @pytest.mark.parametrize("seed", [*SHORT, *(pytest.param(seed, marks=pytest.mark.soak) for seed in LONG)])
