@@ -9,7 +9,7 @@ from typing import Any
 
 from sqlalchemy import func, select
 
-from service.ledger import collections, segments, versions
+from service.ledger import collections, reserve, segments, versions
 from service.ledger.database import AnyRow
 from service.ledger.schema import documents as document_rows
 from service.ledger.schema import events
@@ -44,7 +44,10 @@ def account_of(world: World) -> Account:
         ),  # a merge may be made twice
         "taken out": taken_out,
         "beside": [
-            n for n in _names(world.settings.data_dir, deep=False) if not n.startswith("tidestone.db-")
+            name
+            for name in _names(world.settings.data_dir, deep=False)
+            # The log comes and goes; the reserve is there from the first time that somebody looks after the dead.
+            if not name.startswith("tidestone.db-") and name != reserve.NAME
         ],
     }
 
