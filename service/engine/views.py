@@ -118,7 +118,7 @@ def _recent(c: Connection, row: AnyRow) -> list[tuple[datetime, int]]:
     """(When, how many items were settled then) of the last times in this attempt, newest first."""
     if row.service == "reindex":  # it makes its one checkpoint at the end
         told = events.newest(c, row.id, "prepared", row.leased_at, _RATE_POINTS)
-        counted = [(event.at, event.data["counted"]) for event in told]
+        counted = [(event.at, event.data.get("counted", {})) for event in told]
         return [(datetime.fromisoformat(at), n.get("done", 0) + n.get("failed", 0)) for at, n in counted]
     points = segments.list_checkpoints(c, row.collection_id, job_id=row.id, limit=_RATE_POINTS)
     return [(datetime.fromisoformat(p.at), p.settled) for p in points if p.at >= row.leased_at]

@@ -6,8 +6,8 @@ import signal
 import sqlite3
 import threading
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, closing, contextmanager
+from collections.abc import Collection, Iterator
+from contextlib import ExitStack, closing, contextmanager, suppress
 from pathlib import Path
 
 import httpx
@@ -64,22 +64,31 @@ def tree(service: Serving) -> list[int]:
 @contextmanager
 def frozen(service: Serving, data: Path) -> Iterator[None]:
     """All of its processes stand still meanwhile, none of them inside a step for which everybody has to wait."""
-    everybody, deadline = tree(service), time.monotonic() + PATIENCE_SECONDS
-    _signal(everybody, signal.SIGSTOP)
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    _stop(service)
     try:
         while not _others_can_write(data):
             assert time.monotonic() < deadline, "it never stood anywhere else"
-            _signal(everybody, signal.SIGCONT)
+            _signal(tree(service), signal.SIGCONT)
             time.sleep(0.05)
-            _signal(everybody, signal.SIGSTOP)
+            _stop(service)
         yield
     finally:
-        _signal(everybody, signal.SIGCONT)
+        _signal(tree(service), signal.SIGCONT)
 
 
-def _signal(pids: Sequence[int], number: signal.Signals) -> None:
+def _stop(service: Serving) -> None:
+    """A process may start another one before its turn comes."""
+    stopped: set[int] = set()
+    while more := set(tree(service)) - stopped:
+        _signal(more, signal.SIGSTOP)
+        stopped |= more
+
+
+def _signal(pids: Collection[int], number: signal.Signals) -> None:
     for pid in pids:
-        os.kill(pid, number)
+        with suppress(ProcessLookupError):
+            os.kill(pid, number)
 
 
 def _others_can_write(data: Path) -> bool:
@@ -148,7 +157,11 @@ def test_one_is_frozen_and_wakes_when_the_other_has_done_its_job(
     wait_for_commits(run, 1)
     holder, heir = (one, other) if is_at_work(one, run) else (other, one)
     with frozen(holder, run.data):
+        assert is_at_work(holder, run), "it has to be frozen in the middle of its work"
+        before = heir.job(job_id)
         assert end_of(heir, job_id) == "succeeded"
+        assert before["state"] == "running"
+        assert heir.job(job_id)["attempt"] > before["attempt"]
         check_equal(run.contents(), truth)
         generation = run.generation
     assert holder.finish(holder.start(run.library), 300)["state"] == "succeeded"
