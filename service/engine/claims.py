@@ -66,8 +66,7 @@ class Claims:
 
     def give_back(self) -> None:
         """An orderly stop: all that is in hand is pending again, and no attempt counts."""
-        with self.tools.ledger.write() as c:
-            self.lease.hold(c)
+        with self.lease.write() as c:
             items.take_back_all(c, self.job.id)
         self.in_hand.clear()
 
@@ -79,8 +78,7 @@ class Claims:
 
     def _start(self, chosen: Sequence[AnyRow], intake: Intake, feeder: Feeder) -> None:
         require_room(self.tools.settings, self.tools.ledger)
-        with self.tools.ledger.write() as c:
-            self.lease.hold(c)
+        with self.lease.write() as c:
             started = items.start(c, [item.id for item in chosen])
             chosen = [item for item in chosen if item.id in started]
             known = self.known(c, chosen)

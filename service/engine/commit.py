@@ -35,7 +35,8 @@ class Committer:
     """
 
     def __init__(self, ledger: Ledger, lease: Lease, state: CollectionState) -> None:
-        self._ledger, self._lease, self._state = ledger, lease, state
+        self.lease = lease
+        self._ledger, self._state = ledger, state
 
     def commit(
         self,
@@ -58,10 +59,9 @@ class Committer:
         # Files before ledger: a crash in between leaves orphans that bear a reserved number and a fenced
         # token, which the next holder removes. The other order would leave a ledger that names missing files.
         self._write(batch, segment_id, written)
-        write_commit_record(state, self._lease.token, written, owner, record.batch_json(batch, owner))
+        write_commit_record(state, self.lease.token, written, owner, record.batch_json(batch, owner))
         reach("ledger.before")
-        with self._ledger.write() as c:
-            self._lease.hold(c)
+        with self.lease.write() as c:
             record.commit(c, state, batch, written, owner, job_changes)
             also(c)
         reach("ledger.after")
@@ -70,23 +70,21 @@ class Committer:
         for draft in batch.unfinished:
             draft.first_batch = draft.first_batch or written.batch
             draft.last_batch, draft.is_new = written.batch, False
-        publish(self._ledger, self._lease, state)
+        publish(self._ledger, self.lease, state)
         return state.generation
 
     def reserve_segment(self) -> SegmentId:
         """A name for a segment that is written beside a batch; spent whatever becomes of it."""
-        with self._ledger.write() as c:
-            self._lease.hold(c)
-            return SegmentId(segments.reserve(c, self._state.id, self._lease.token), self._lease.token)
+        with self.lease.write() as c:
+            return SegmentId(segments.reserve(c, self._state.id, self.lease.token), self.lease.token)
 
     def _reserve(self, batch: Batch) -> int | None:
         """Numbers for what is new: versions, documents, the segment; spent even if the commit fails."""
         reach("reserve.before")
-        with self._ledger.write() as c:
-            self._lease.hold(c)
+        with self.lease.write() as c:
             _number_versions(c, self._state.id, batch)
             _number_documents(c, self._state.id, batch)
-            segment_id = segments.reserve(c, self._state.id, self._lease.token) if batch.rows else None
+            segment_id = segments.reserve(c, self._state.id, self.lease.token) if batch.rows else None
         reach("reserve.after")
         return segment_id
 
@@ -106,7 +104,7 @@ class Committer:
             sync_folder(self._state.folder / "segments")
 
     def _write_segment(self, batch: Batch, segment_id: int, written: Written) -> Segment:
-        name = SegmentId(segment_id, self._lease.token)
+        name = SegmentId(segment_id, self.lease.token)
         metric = "cosine" if self._state.space.normalised else "l2"
         files = write_segment(self._state.folder, name, self._state.id, metric, contents_of(batch.rows))
         finished = {id(draft) for draft in batch.finished}
@@ -116,7 +114,7 @@ class Committer:
             live = write_live(self._state.folder, self._live_name(segment_id, written), alive)
         return Segment(
             segment_id=segment_id,
-            token=self._lease.token,
+            token=self.lease.token,
             first_batch=written.batch,
             last_batch=written.batch,
             rows=len(alive),
@@ -139,7 +137,7 @@ class Committer:
         written.changed.append(Change(segment, alive, live))
 
     def _live_name(self, segment_id: int, written: Written) -> str:
-        return live_name(segment_id, written.generation, self._lease.token)
+        return live_name(segment_id, written.generation, self.lease.token)
 
 
 def write_commit_record(

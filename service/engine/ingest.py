@@ -109,8 +109,7 @@ class Ingest(Interruptible):
         feeder = Feeder(self.tools.preparer, workers, self.wake)
         try:
             self._upserts(feeder, items.UPSERT)
-            with self.tools.ledger.write() as c:
-                self.lease.hold(c)
+            with self.lease.write() as c:
                 decide(c, self.job.id)
             self._upserts(feeder, items.ALLOWED)
         finally:
@@ -232,8 +231,7 @@ class Ingest(Interruptible):
         intake = self.intake
         if not (intake.postponed or intake.doubted) or intake.ready:
             return
-        with self.tools.ledger.write() as c:
-            self.lease.hold(c)
+        with self.lease.write() as c:
             for item, error in intake.postponed:
                 wait_seconds = backoff_seconds(item.tries, random.random())
                 due = datetime.now(UTC) + timedelta(seconds=wait_seconds)
@@ -252,8 +250,7 @@ class Ingest(Interruptible):
                 found = items.next_pending(c, self.job.id, items.DELETE, _DELETES_AT_ONCE, utc_now())
             if not found:
                 return
-            with self.tools.ledger.write() as c:
-                self.lease.hold(c)
+            with self.lease.write() as c:
                 started = items.start(c, [item.id for item in found])
                 found = [item for item in found if item.id in started]
                 known = self.claims.known(c, found)
@@ -272,11 +269,9 @@ class Ingest(Interruptible):
         return back
 
     def _stage(self, stage: str) -> None:
-        with self.tools.ledger.write() as c:
-            self.lease.hold(c)
+        with self.lease.write() as c:
             jobs.note(c, self.job.id, stage=stage)
 
     def _measure(self, stage: str, started: float) -> None:
-        with self.tools.ledger.write() as c:
-            self.lease.hold(c)
+        with self.lease.write() as c:
             metrics.observe(c, "ingest_stage_duration_seconds", time.monotonic() - started, stage=stage)

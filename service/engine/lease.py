@@ -3,7 +3,8 @@
 import fcntl
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from threading import Event, Lock, Thread
@@ -121,6 +122,13 @@ class Lease:
         with self._guard:
             self.errand, self._next_errand = False, time.monotonic() + ERRANDS_SECONDS
 
+    @contextmanager
+    def write(self) -> Iterator[Connection]:
+        """A write transaction that cannot happen once somebody else has the lease; raises LeaseLost, TryAgain."""
+        with self._ledger.write() as c:
+            self.hold(c)
+            yield c
+
     def hold(self, c: Connection) -> None:
         """First statement of a transaction under the lease; raises LeaseLost."""
         try:
@@ -160,8 +168,8 @@ class Lease:
         if insists:
             self._ledger.insist(self._show_life)
         else:
-            with self._ledger.write() as c:
-                self._show_life(c)
+            with self.write() as c:
+                workers.beat(c, self._holder)
 
     def _show_life(self, c: Connection) -> None:
         self.hold(c)

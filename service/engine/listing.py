@@ -50,8 +50,7 @@ class Listing:
 
     def run(self) -> None:
         """List everything; the job's items and total are in the ledger afterwards. Raises what `pulse` raises."""
-        with self.ledger.write() as c:
-            self.lease.hold(c)
+        with self.lease.write() as c:
             items.drop_pending(c, self.terms.job_id)
             jobs.note(c, self.terms.job_id, stage="list", total=None)
         self._walk.run()
@@ -76,8 +75,7 @@ class Listing:
         if not force and not full and now - self._flushed_at < _FLUSH_SECONDS:
             return
         self._flushed_at = now
-        with self.ledger.write() as c:
-            self.lease.hold(c)
+        with self.lease.write() as c:
             self._sort_out(c)
             items.add(c, self.terms.job_id, UPSERT, self._found)
             self._weigh(c)
@@ -107,8 +105,7 @@ class Listing:
 
     def _finish(self) -> None:
         self._flush(force=True)
-        with self.ledger.write() as c:
-            self.lease.hold(c)
+        with self.lease.write() as c:
             job = jobs.get(c, self.terms.job_id)
             # The total comes last: it says that the listing is complete.
             changes = {"unchanged": self._walk.unchanged, **note_listed(c, job, self._deletions)}

@@ -49,8 +49,7 @@ def merge(ledger: Ledger, lease: Lease, state: CollectionState, owner: Owner, in
     written = Written(state.generation + 1, state.batch, "merge", utc_now(), time.monotonic())
     reach("merge.before")
     reach("reserve.before")
-    with ledger.write() as c:
-        lease.hold(c)
+    with lease.write() as c:
         segment_id = segments.reserve(c, state.id, lease.token)
     reach("reserve.after")
     written.closed += inputs
@@ -59,8 +58,7 @@ def merge(ledger: Ledger, lease: Lease, state: CollectionState, owner: Owner, in
         written.opened.append(merged)
     write_commit_record(state, lease.token, written, owner, {})
     reach("ledger.before")
-    with ledger.write() as c:
-        lease.hold(c)
+    with lease.write() as c:
         record.checkpoint(c, state, written, owner, state.documents, settled=0)
     reach("ledger.after")
     written.adopt_into(state)

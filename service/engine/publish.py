@@ -24,8 +24,7 @@ def publish(ledger: Ledger, lease: Lease, state: CollectionState) -> bool:
         state.publish_failed = True
         return False
     state.published, state.publish_failed = state.generation, False
-    with ledger.write() as c:
-        lease.hold(c)
+    with lease.write() as c:
         collections.change(c, state.id, published_generation=state.generation)
     reach("publish.after")
     return True

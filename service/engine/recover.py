@@ -88,8 +88,7 @@ def _drop_what_nobody_goes_on_with(ledger: Ledger, lease: Lease, state: Collecti
     with ledger.read() as c:
         jobs = preparations.ended(c, state.id)
     if jobs:
-        with ledger.write() as c:
-            lease.hold(c)
+        with lease.write() as c:
             for job_id in jobs:
                 preparations.drop(c, state.id, job_id)
 
@@ -104,7 +103,7 @@ def _remove_orphans(ledger: Ledger, lease: Lease, state: CollectionState) -> Non
     for part in ("commits", "segments"):
         for name in _names_in(state.folder, part):
             if name not in known:
-                _remove_or_put_aside(ledger, lease, state, name, ours)
+                _remove_or_put_aside(lease, state, name, ours)
         sync_folder(state.folder / part)
     sync_folder(state.folder / "quarantine")
 
@@ -113,9 +112,7 @@ def _names_in(folder: Path, part: str) -> Iterable[str]:
     return [f"{part}/{path.name}" for path in sorted((folder / part).iterdir())]
 
 
-def _remove_or_put_aside(
-    ledger: Ledger, lease: Lease, state: CollectionState, name: str, ours: set[tuple[int, int]]
-) -> None:
+def _remove_or_put_aside(lease: Lease, state: CollectionState, name: str, ours: set[tuple[int, int]]) -> None:
     path, token = state.folder / name, lease.token
     match = _NAME.fullmatch(name)
     if match is not None and int(match[3]) > token:
@@ -126,8 +123,7 @@ def _remove_or_put_aside(
         reach("orphan.removed")
         return
     put_aside(state.folder, name)
-    with ledger.write() as c:
-        lease.hold(c)
+    with lease.write() as c:
         events.record(c, "quarantined", {"file": name, "reason": "unknown"}, collection_id=state.id)
 
 
@@ -175,17 +171,16 @@ def _damaged_segments(
         if not _is_sound(state, segment, deep) or not _has_live(ledger, lease, state, segment, deep):
             damaged.append(segment)
         elif segment.codes is not None and not is_whole(state, segment.codes, deep):
-            do_without_codes(ledger, lease, state, segment)
+            do_without_codes(lease, state, segment)
     return damaged
 
 
-def do_without_codes(ledger: Ledger, lease: Lease, state: CollectionState, segment: Segment) -> None:
+def do_without_codes(lease: Lease, state: CollectionState, segment: Segment) -> None:
     """They are derived: a merge will make them anew."""
     assert segment.codes is not None, "these are damaged or missing"
     if (state.folder / segment.codes.name).exists():
         put_aside(state.folder, segment.codes.name)
-    with ledger.write() as c:
-        lease.hold(c)
+    with lease.write() as c:
         segments.change(c, state.id, segment.segment_id, codes=None)
     segment.codes = None
 
@@ -244,7 +239,7 @@ def _refuse_more_than_one(state: CollectionState, damaged: list[Segment]) -> Non
         )
 
 
-def count_restore(ledger: Ledger, outcome: str) -> None:
+def count_restore(lease: Lease, outcome: str) -> None:
     """For the metric ingest_restores_total; a repair counts itself."""
-    with ledger.write() as c:
+    with lease.write() as c:
         metrics.add(c, "ingest_restores_total", 1, outcome=outcome)

@@ -11,6 +11,7 @@ from service.engine import rescue
 from service.engine.commit import Committer
 from service.engine.draft import Batch, DocumentChange, Place
 from service.engine.giving_up import broken_spans, give_up
+from service.engine.lease import Lease
 from service.engine.owner import Owner
 from service.engine.recover import is_whole
 from service.engine.state import CollectionState, Segment
@@ -40,7 +41,7 @@ def take_out(
         batch = Batch(
             retired=[version.version_id for version in lost],
             abandoned=[version.version_id for version in plan.unfinished],
-            documents=do_again(ledger, state.id, lost),
+            documents=do_again(ledger, committer.lease, lost),
         )
         state.segments = [segment for segment in state.segments if segment not in damaged]
         new = rescue.write(committer, state, plan)
@@ -62,13 +63,13 @@ def take_out(
     return said
 
 
-def do_again(ledger: Ledger, collection_id: str, lost: Sequence[AnyRow]) -> list[DocumentChange]:
+def do_again(ledger: Ledger, lease: Lease, lost: Sequence[AnyRow]) -> list[DocumentChange]:
     """Queue the documents of these versions (or document rows) again; what the commit that retires them says of them."""
     # Items first: what a crash in between leaves is one item too many; the other order would lose them.
     reach("repair.before")
-    _queue_again(ledger, collection_id, lost)
+    _queue_again(lease, lost)
     reach("repair.queued")
-    return [_pending_again(version) for version in lost] + _containers_of(ledger, collection_id, lost)
+    return [_pending_again(version) for version in lost] + _containers_of(ledger, lease.collection_id, lost)
 
 
 def _pending_again(version: AnyRow) -> DocumentChange:
@@ -97,13 +98,13 @@ def _put_aside(state: CollectionState, segment: Segment) -> None:
             put_aside(state.folder, file.name)
 
 
-def _queue_again(ledger: Ledger, collection_id: str, lost: Sequence[AnyRow]) -> None:
+def _queue_again(lease: Lease, lost: Sequence[AnyRow]) -> None:
     """A job whose listing is complete would not look at these files again: give it their items."""
     for source_id in sorted({version.source_id for version in lost}):
         mine = [version for version in lost if version.source_id == source_id]
         files = sorted({(version.folder, version.name) for version in mine})
-        with ledger.write() as c:
-            job = jobs.unfinished_of(c, collection_id, source_id)
+        with lease.write() as c:
+            job = jobs.unfinished_of(c, lease.collection_id, source_id)
             if job is None or job.total is None:
                 continue
             # Two items of one file in one job would make two versions of it; one that is to be removed is gone.

@@ -58,13 +58,12 @@ class Tenure:
 
     def _recover(self) -> None:
         damaged = recover(self._tools.ledger, self._lease, self._state)
-        with self._tools.ledger.write() as c:
-            self._lease.hold(c)
+        with self._lease.write() as c:
             in_flight = items.recover(c, self._job.id, witnessed=self._job.losses > 0)
         if damaged:
             take_out(self._tools.ledger, self._committer, self._state, self._owner, damaged)
         elif self._goes_on:
-            count_restore(self._tools.ledger, "unclean" if in_flight or self._job.losses else "clean")
+            count_restore(self._lease, "unclean" if in_flight or self._job.losses else "clean")
         if self._state.generation:
             publish(self._tools.ledger, self._lease, self._state)
 
@@ -118,7 +117,7 @@ class Tenure:
         )
         started = time.monotonic()
         Listing(self._tools.ledger, self._lease, ingest.source, terms, lambda: self._pulse(ingest)).run()
-        with self._tools.ledger.write() as c:
+        with self._lease.write() as c:
             self._job = jobs.get(c, job.id)
             seconds = time.monotonic() - started
             metrics.observe(c, "ingest_stage_duration_seconds", seconds, stage="list")
@@ -139,7 +138,7 @@ class Tenure:
         state = self._state
         while state.published < state.generation and not publish(self._tools.ledger, self._lease, state):
             if not said:
-                with self._tools.ledger.write() as c:
+                with self._lease.write() as c:
                     reason = {
                         "code": "publish_failing",
                         "message": "the manifest cannot be replaced; trying on",
@@ -150,8 +149,7 @@ class Tenure:
             time.sleep(_PUBLISH_AGAIN_SECONDS)
 
     def _finish(self) -> bool:
-        with self._tools.ledger.write() as c:
-            self._lease.hold(c)
+        with self._lease.write() as c:
             row = jobs.get(c, self._job.id)
             if items.open_count(c, row.id):  # somebody wants a failed item tried again, just now
                 self._job = row

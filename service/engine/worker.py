@@ -131,8 +131,7 @@ class Worker:
             self.tools.ledger.insist(note)
 
     def _with_lease(self, job: AnyRow, lease: Lease) -> bool:
-        with self.tools.ledger.write() as c:
-            lease.hold(c)
+        with lease.write() as c:
             job = jobs.get(c, job.id)
             if job.state not in (State.QUEUED, State.CANCELLING):
                 return False  # settled by somebody else a moment ago
@@ -178,21 +177,18 @@ class Worker:
 
     def _suspect(self, job: AnyRow, lease: Lease, error: Corrupt) -> None:
         """The next tenure's recovery looks into the file before anything else."""
-        with self.tools.ledger.write() as c:
-            lease.hold(c)
+        with lease.write() as c:
             segments.suspect(c, lease.collection_id, f"{error.path.parent.name}/{error.path.name}")
             items.take_back_all(c, job.id)
             jobs.happen(c, job.id, Fact.HELD, reason={"code": "damaged", "message": str(error)})
 
     def _give_up(self, job: AnyRow, lease: Lease, code: str, message: str) -> None:
-        with self.tools.ledger.write() as c:
-            lease.hold(c)
+        with lease.write() as c:
             items.take_back_all(c, job.id)
             jobs.happen(c, job.id, Fact.GAVE_UP, reason={"code": code, "message": message})
 
     def _unexpected(self, job: AnyRow, lease: Lease, error: Exception) -> None:
-        with self.tools.ledger.write() as c:
-            lease.hold(c)
+        with lease.write() as c:
             losses = jobs.get(c, job.id).losses + 1
             jobs.note(c, job.id, "error", losses=losses)
         message = f"{type(error).__name__}: {error}"

@@ -50,7 +50,7 @@ def agree(work: Work) -> Mapping[str, int]:
     told = found.as_json()
     if not found:
         return told
-    changes = do_again(ledger, state.id, [*found.lost, *found.unseen])
+    changes = do_again(ledger, holding.lease, [*found.lost, *found.unseen])
     retired = [version.version_id for version in (*found.strays, *found.lost)]
     batch = Batch(kind="repair", corrected=found.masks, retired=retired, documents=changes)
 

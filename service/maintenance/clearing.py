@@ -20,8 +20,7 @@ def clear_away(work: Work) -> None:
         if "/" not in name:
             put_aside(folder, name)
             said = {"file": name, "reason": "unknown"}
-            with holding.ledger.write() as c:
-                holding.lease.hold(c)
+            with holding.lease.write() as c:
                 events.record(c, "quarantined", said, collection_id=holding.state.id)
 
 

@@ -36,8 +36,7 @@ def run(work: Work, now: Callable[[], Seen] = seen_now) -> Result:
     clear_dead(holding.settings.data_dir)
     removed = _remove(work, now())
     _read_back(work)
-    with holding.ledger.write() as c:
-        holding.lease.hold(c)
+    with holding.lease.write() as c:
         row = collections.by_id(c, holding.state.id)
         terms = terms_of(c, row, holding.settings)
         retained_rows.keep_only(c, row, retained(retained_rows.points(c, row.id), terms))
@@ -93,8 +92,7 @@ def remove(work: Work, files: Sequence[str]) -> Mapping[str, int]:
         return removed
     sync_folder(folder / "segments")
     # Files before rows: a crash in between leaves names of files that are gone, which the next one forgets.
-    with holding.ledger.write() as c:
-        holding.lease.hold(c)
+    with holding.lease.write() as c:
         garbage.forget(c, holding.state.id, due)
     reach("collect.forgotten")
     return removed
@@ -119,8 +117,7 @@ def _read_back(work: Work) -> None:
         for file in (stored(row.faiss), stored(row.chunks)):
             _drop_from_memory(holding.state.folder, file)
             verify(holding.state.folder, file)
-        with holding.ledger.write() as c:
-            holding.lease.hold(c)
+        with holding.lease.write() as c:
             segments.change(c, holding.state.id, row.segment_id, verified_at=utc_now())
 
 

@@ -109,16 +109,14 @@ def _take_in(work: Work, made: Made, inputs: list[Segment], alive: Mask) -> int:
     written = Written(state.generation + 1, state.batch, "merge", utc_now(), time.monotonic())
     written.closed += inputs
     reach("reserve.before")
-    with ledger.write() as c:
-        lease.hold(c)
+    with lease.write() as c:
         number = segments.reserve(c, state.id, lease.token)
     reach("reserve.after")
     if alive.any():
         written.opened.append(_placed(state, made, SegmentId(number, lease.token), inputs, alive))
     write_commit_record(state, lease.token, written, MAINTENANCE, {})
     reach("ledger.before")
-    with ledger.write() as c:
-        lease.hold(c)
+    with lease.write() as c:
         record.checkpoint(c, state, written, MAINTENANCE, state.documents, settled=0)
         result = {"generation": written.generation, "rows": made.rows, "segments": len(inputs)}
         work.done({"taken": True, **result})(c)

@@ -6,7 +6,6 @@ from service.failpoints import reach
 from service.index.demolish import remove_folder
 from service.index.files import hash_file
 from service.ledger import collections, dropping, metrics, tasks
-from service.ledger.database import Ledger
 from service.maintenance.work import Dropped, Result, Work
 
 
@@ -17,14 +16,13 @@ def run(work: Work) -> Result:
     leaves rows that say what is still to be done.
     """
     holding = work.holding
-    state, ledger, lease = holding.state, holding.ledger, holding.lease
+    state, _ledger, lease = holding.state, holding.ledger, holding.lease
     freed = remove_folder(state.folder, state.id, state.store_id, _is_proven(work), work.check)
     for remove_some in dropping.steps(state.id):
-        while _with_lease(ledger, lease, remove_some):
+        while _with_lease(lease, remove_some):
             work.check()
             reach("drop.rows")
-    with ledger.write() as c:
-        lease.hold(c)
+    with lease.write() as c:
         collections.remember(c, collections.by_id(c, state.id), lease.token)
         dropping.finish(c, state.id)
         tasks.fail_all(c, state.id, "deleted", "the collection is gone", but=work.task.id)
@@ -43,7 +41,6 @@ def _is_proven(work: Work) -> bool:
     return path.exists() and hash_file(path)[0] == state.parent.sha256
 
 
-def _with_lease(ledger: Ledger, lease: Lease, remove_some: dropping.Some) -> bool:
-    with ledger.write() as c:
-        lease.hold(c)
+def _with_lease(lease: Lease, remove_some: dropping.Some) -> bool:
+    with lease.write() as c:
         return remove_some(c)

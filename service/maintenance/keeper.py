@@ -4,6 +4,7 @@ import logging
 import re
 import time
 from collections.abc import Callable, Collection, Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from threading import Event
 
@@ -94,7 +95,7 @@ class Keeper:
         try:
             lease = self._lease(collection_id, holder)
         except (NotFound, OSError) as error:
-            self._cannot(collection_id, error)
+            self._cannot(self.ledger.write(), collection_id, error)
             return False
         if lease is None:
             return False
@@ -155,11 +156,13 @@ class Keeper:
             if holding.state.generation:
                 publish(self.ledger, holding.lease, holding.state)
         except (Refused, OSError) as error:
-            self._cannot(holding.state.id, error)
+            self._cannot(holding.lease.write(), holding.state.id, error)
             return False
         return True
 
-    def _cannot(self, collection_id: str, error: Exception) -> None:
+    def _cannot(
+        self, writing: AbstractContextManager[Connection], collection_id: str, error: Exception
+    ) -> None:
         """Nothing that waits can be done: refused for good, or put off where the condition may pass.
 
         What only repairs is not refused where the ladder was the obstacle.
@@ -168,7 +171,7 @@ class Keeper:
             kind for kind, duty in self.duties.items() if not (isinstance(error, Refused) and duty.as_it_is)
         ]
         told = set[str]()
-        with self.ledger.write() as c:
+        with writing as c:
             while (due := tasks.next_open(c, collection_id, kinds)) is not None and due.id not in told:
                 told.add(due.id)  # it may be due again at once
                 if isinstance(error, REFUSALS):
@@ -180,8 +183,7 @@ class Keeper:
         served = False
         while True:
             check()
-            with self.ledger.write() as c:
-                holding.lease.hold(c)
+            with holding.lease.write() as c:
                 self._give_up_what_kills(c, holding.state.id, kinds)
                 due = tasks.next_open(c, holding.state.id, kinds)
                 begun = due and tasks.begin(c, due.id, holding.lease.token)
@@ -230,8 +232,7 @@ class Keeper:
         task, lease = work.task, work.holding.lease
         message = str(error) if isinstance(error, TidestoneError) else f"{type(error).__name__}: {error}"
         if isinstance(error, Corrupt):
-            with self.ledger.write() as c:
-                lease.hold(c)
+            with lease.write() as c:
                 segments.suspect(c, lease.collection_id, f"{error.path.parent.name}/{error.path.name}")
         if task.attempts >= MOST_ATTEMPTS and not isinstance(error, TryAgain):
             self._fail(lease, task, error, message)
@@ -239,22 +240,19 @@ class Keeper:
             self._later(lease, task, RETRY_SECONDS, code_of(error), message)
 
     def _finish(self, lease: Lease, task: AnyRow, result: Result) -> None:
-        with self.ledger.write() as c:
-            lease.hold(c)
+        with lease.write() as c:
             tasks.finish(c, task.id, result)
             metrics.add(c, "ingest_maintenance_total", 1, kind=task.kind, outcome="done")
 
     def _fail(self, lease: Lease, task: AnyRow, error: Exception, message: str) -> None:
-        with self.ledger.write() as c:
-            lease.hold(c)
+        with lease.write() as c:
             tasks.fail(c, task.id, code_of(error), message)
             metrics.add(c, "ingest_maintenance_total", 1, kind=task.kind, outcome="failed")
 
     def _later(self, lease: Lease, task: AnyRow, wait_seconds: float, code: str, message: str) -> None:
         if lease.lost:
             return  # its successor begins it anew
-        with self.ledger.write() as c:
-            lease.hold(c)
+        with lease.write() as c:
             tasks.put_back(c, task.id, wait_seconds, code, message)
 
 

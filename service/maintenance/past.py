@@ -27,8 +27,7 @@ def mind_the_past(work: Work) -> int:
         return 0
     # Files before ledger, as where a live segment is damaged.
     _put_aside(work, broken)
-    with ledger.write() as c:
-        holding.lease.hold(c)
+    with holding.lease.write() as c:
         lost = give_up(c, state.id, broken)
         said = {"generations": lost, "segments": sorted({span.faiss["name"] for span in broken})}
         events.record(c, "generations_given_up", said, collection_id=state.id)
@@ -40,7 +39,7 @@ def _do_without_codes(work: Work, past: Sequence[AnyRow]) -> None:
     for segment in {span.segment_id: segment_of(span) for span in past}.values():
         work.check()
         if segment.codes is not None and not is_whole(holding.state, segment.codes):
-            do_without_codes(holding.ledger, holding.lease, holding.state, segment)
+            do_without_codes(holding.lease, holding.state, segment)
 
 
 def _is_mended(work: Work, span: AnyRow) -> bool:

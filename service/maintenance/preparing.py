@@ -53,8 +53,7 @@ class Preparing(Interruptible):
 
     def work(self) -> None:
         """Prepare until nothing visible is missing. Raises Interrupted, GaveUp, LeaseLost, TryAgain, Corrupt."""
-        with self.tools.ledger.write() as c:
-            self.lease.hold(c)
+        with self.lease.write() as c:
             done, failed = preparations.count_done(c, self.state.id, self.job.id)
             total = self.state.documents
             jobs.note(c, self.job.id, stage="embed", total=total, discovered=total, done=done, failed=failed)
@@ -164,8 +163,7 @@ class Preparing(Interruptible):
         number = self._reserve(load)
         values = self._write(number, load) if number is not None else {}
         reach("ledger.before")
-        with self.tools.ledger.write() as c:
-            self.lease.hold(c)
+        with self.lease.write() as c:
             if number is not None:
                 preparations.add_segment(c, self.state.id, self.job.id, number, **values)
             preparations.put(
@@ -180,8 +178,7 @@ class Preparing(Interruptible):
     def _reserve(self, load: Load) -> int | None:
         """A number for the segment, and one for each version that is recut."""
         reach("reserve.before")
-        with self.tools.ledger.write() as c:
-            self.lease.hold(c)
+        with self.lease.write() as c:
             new = [remake for remake in load.remakes if remake.recut and remake.recut_id is None]
             first = collections.reserve(c, self.state.id, "next_version_id", len(new))
             for number, remake in enumerate(new, first):

@@ -67,14 +67,13 @@ def ranges(key: str) -> list[KeyRange]:
 
 def _throw_merges_away(work: Work) -> None:
     """What was made of the old files; they would be refused when they are taken in, but have the text until then."""
-    state, ledger = work.holding.state, work.holding.ledger
+    state, _ledger = work.holding.state, work.holding.ledger
     with scratch.only_merger(state.folder) as alone:
         if not alone:
             raise TryAgain(
                 "merging", "a large merge is being made, perhaps of files that have been rewritten"
             )
-        with ledger.write() as c:
-            work.holding.lease.hold(c)
+        with work.holding.lease.write() as c:
             while (made := tasks.ordered(c, state.id, Kind.COMPACT)) is not None:
                 tasks.fail(c, made.id, "purged", "it was made before a document was purged")
         scratch.clear(state.folder)
@@ -118,10 +117,9 @@ def _rewrite_if_it_has(work: Work, row: AnyRow, keys: Sequence[KeyRange]) -> boo
 def _rewrite(work: Work, row: AnyRow, keys: Sequence[KeyRange]) -> None:
     """One commit: the segment has other files from now on, also where earlier generations name it."""
     holding = work.holding
-    state, ledger, lease = holding.state, holding.ledger, holding.lease
+    state, _ledger, lease = holding.state, holding.ledger, holding.lease
     reach("reserve.before")
-    with ledger.write() as c:
-        lease.hold(c)
+    with lease.write() as c:
         number = segments.reserve(c, state.id, lease.token)
     reach("reserve.after")
     name, old = SegmentId(number, lease.token), (stored(row.faiss), stored(row.chunks))
@@ -132,8 +130,7 @@ def _rewrite(work: Work, row: AnyRow, keys: Sequence[KeyRange]) -> None:
     told = {"redacted": _as_json(row.segment_id, new, lives)}
     write_commit_record(state, lease.token, written, MAINTENANCE, told)
     reach("ledger.before")
-    with ledger.write() as c:
-        lease.hold(c)
+    with lease.write() as c:
         record.checkpoint(c, state, written, MAINTENANCE, state.documents, settled=0)
         _point_to(c, state.id, row.segment_id, new, lives)
     reach("ledger.after")

@@ -54,7 +54,7 @@ class ReindexTenure(Tenure):
         if self._is_switched() and published and not self._stop.is_set():
             return self._finish()
         settled = super()._settle(fact)
-        with self._tools.ledger.write() as c:
+        with self._lease.write() as c:
             row = jobs.get(c, self._job.id)
             if row.state == State.CANCELLED:
                 preparations.tidy_later(c, row)

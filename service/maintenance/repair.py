@@ -92,8 +92,7 @@ def _look(work: Work) -> Result:
 def _correct_counts(work: Work) -> bool:
     """The collection's counts as they are counted; and every live segment was found sound just now."""
     holding, state = work.holding, work.holding.state
-    with holding.ledger.write() as c:
-        holding.lease.hold(c)
+    with holding.lease.write() as c:
         segments.trust(c, state.id, [segment.segment_id for segment in state.segments])
         row = collections.by_id(c, state.id)
         counted = {"documents": versions.count_visible(c, state.id), "vectors": state.vectors}

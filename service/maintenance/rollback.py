@@ -141,8 +141,7 @@ def _commit(work: Work, written: Written, plan: Plan) -> Result:
     result: dict[str, Any] = {"changed": True, "generation": written.generation, "to": turn.generation}
     result |= {"versions_appear": len(plan.come), "versions_disappear": len(plan.leave)}
     reach("ledger.before")
-    with ledger.write() as c:
-        lease.hold(c)
+    with lease.write() as c:
         record.checkpoint(c, state, written, MAINTENANCE, plan.documents, settled=0)
         versions.close_spans(c, state.id, plan.leave, written.generation)
         versions.open_spans(c, state.id, plan.come, written.generation)

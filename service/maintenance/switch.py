@@ -80,8 +80,7 @@ class Switch:
             for file in (row.faiss, row.chunks):
                 if (state.folder / file["name"]).exists():
                     put_aside(state.folder, file["name"])
-        with self.holding.ledger.write() as c:
-            self.holding.lease.hold(c)
+        with self.holding.lease.write() as c:
             for row in broken:
                 preparations.give_up_segment(c, state.id, self.job.id, row.segment_id)
             said = {"segments": [row.faiss["name"] for row in broken]}
@@ -140,8 +139,7 @@ class Switch:
         }
         write_commit_record(state, lease.token, written, self.owner, said)
         reach("ledger.before")
-        with ledger.write() as c:
-            lease.hold(c)
+        with lease.write() as c:
             record.checkpoint(c, state, written, self.owner, state.documents - len(lost), settled=0)
             self._say(c, written)
             keys = [{"the_collection": state.id, "the_doc": doc.doc_id} for _, _, doc in known]

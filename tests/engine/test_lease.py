@@ -13,7 +13,7 @@ from service.engine import lease as engine_lease
 from service.engine.lease import Lease, Observer, Wanted, boot_id
 from service.errors import LeaseLost
 from service.ledger import leases
-from service.ledger.database import AnyRow, Ledger, sqlite_url
+from service.ledger.database import AnyRow, sqlite_url
 from tests.engine.holding import wait_until
 from tests.engine.world import World
 
@@ -99,9 +99,9 @@ def end(child: "subprocess.Popen[str]") -> None:
     child.communicate()
 
 
-def hold(ledger: Ledger, held: Lease) -> None:
-    with ledger.write() as c:
-        held.hold(c)
+def hold(held: Lease) -> None:
+    with held.write():
+        pass
 
 
 @pytest.fixture
@@ -131,7 +131,7 @@ def test_nobody_takes_the_lease_of_a_living_holder(contest: Contest) -> None:
     while time.monotonic() < until:
         assert contest.take("two", observer) is None, "the beat of a quiet holder stood still"
         time.sleep(0.01)
-    hold(contest.ledger, held)
+    hold(held)
 
 
 def test_the_free_lock_of_a_killed_holder_proves_it_dead_at_once(contest: Contest) -> None:
@@ -182,8 +182,8 @@ def test_after_a_takeover_the_former_holder_can_do_nothing(contest: Contest) -> 
     held = contest.take("one")
     assert held is not None
     contest.elsewhere("")
-    with pytest.raises(LeaseLost), contest.ledger.write() as c:
-        held.hold(c)
+    with pytest.raises(LeaseLost), held.write():
+        pytest.fail("a transaction of a fenced holder began")
     assert held.lost
     held.release()
     assert contest.row.holder == "elsewhere", "a fenced holder freed the lease of its successor"
@@ -201,7 +201,7 @@ def test_a_lease_that_was_let_go_cannot_be_held(contest: Contest) -> None:
     assert held is not None
     held.release()
     with pytest.raises(LeaseLost):
-        hold(contest.ledger, held)
+        hold(held)
 
 
 def test_of_several_processes_exactly_one_wins(contest: Contest) -> None:
