@@ -128,7 +128,7 @@ def after_a_commit(world: World, monkeypatch: pytest.MonkeyPatch, act: Act) -> N
     def then_hold(self: Committer, *args: object, **kwargs: object) -> int:
         generation = commit(self, *args, **kwargs)
         if once():
-            wait_until(lambda: self._lease.wish != "running" or world.stop.is_set())
+            wait_until(lambda: self.lease.wish != "running" or world.stop.is_set())
         return generation
 
     monkeypatch.setattr(Committer, "commit", then_hold)
