@@ -134,7 +134,7 @@ def test_pause_and_resume_before_it_took_effect_lose_nothing(library: World, mon
 
     def resume_meanwhile(self: Committer, *args: object, **kwargs: object) -> int:
         if not resumed:
-            assert self._lease.wish == "paused"
+            assert self.lease.wish == "paused"
             resumed.append(library.jobs.ask(newest(library)["id"], Verb.RESUME)["state"])
         return commit(self, *args, **kwargs)
 
