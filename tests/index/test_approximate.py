@@ -22,6 +22,7 @@ from service.index.records import (
 )
 from service.index.segment import write_segment
 from service.reader import Collection
+from service.reader import _Mask as Mask
 
 ROWS, DIMENSIONS, K = 4_000, 96, 10
 AT = "2025-01-01T00:00:00Z"
@@ -170,6 +171,27 @@ def test_a_wide_filter_goes_by_codes_and_a_narrow_one_does_not(
     assert not any(seen)
 
 
+def _narrowed(collection: Collection, lists: int) -> Collection:
+    """Only so many of seven lists are looked into, unless there is a reason to look into all."""
+    for segment in collection.snapshot().segments.values():
+        segment._codes.nprobe = lists
+    return collection
+
+
+def test_where_less_than_half_may_be_found_no_list_is_left_out(pair: Pair) -> None:
+    assert pair.recall(_narrowed(pair.open(), 2)) < 0.97
+    assert pair.recall(_narrowed(pair.open(), 2), {"common": "True"}) >= 0.97
+    pair.kill(np.flatnonzero(np.arange(2 * ROWS) % 5 > 1))
+    assert pair.recall(_narrowed(pair.open(), 2)) >= 0.97
+
+
+def test_where_the_nearest_list_holds_too_few_the_others_are_looked_into(pair: Pair) -> None:
+    query, many = pair.vectors[5], 100  # seven hundred candidates, more than a list holds
+    hits = {int(hit.key) for hit in _narrowed(pair.open(), 1).search(query, many)}
+    truth = set(np.argsort(-(pair.vectors @ query))[:many].tolist())
+    assert len(hits & truth) >= 0.97 * many
+
+
 def test_whoever_asks_for_everything_gets_it(pair: Pair) -> None:
     assert len(pair.open().search(pair.vectors[0], 2 * ROWS)) == 2 * ROWS
 
@@ -208,4 +230,4 @@ def test_below_two_percent_of_the_rows_all_are_compared(pair: Pair, chosen: int,
     mask = np.zeros(ROWS, np.bool_)
     mask[:chosen] = True
     for segment in pair.open().snapshot().segments.values():
-        assert segment.proposes(10, np.packbits(mask, bitorder="little")) == by_codes
+        assert segment.proposes(10, Mask.of(np.packbits(mask, bitorder="little"))) == by_codes
