@@ -99,7 +99,7 @@ FOUND_BY_KILLING = [  # what the tests of crashes have taught
         text="        whole = open_item.whole_draft\n        if whole is not None:\n",
         left="        if read.container:\n"
         '            facts = {"stamp": read.stamp, "file_sha256": read.sha256}\n'
-        '            open_item.change(self.batch, "", {**facts, "state": "container"})\n'
+        '            open_item.change(self.gathered.batch, "", {**facts, "state": "container"})\n'
         "        whole = open_item.whole_draft\n        if whole is not None:\n",
         test="tests/engine/test_half_done.py::test_records_are_in_before_their_file_counts_as_read",
     ),

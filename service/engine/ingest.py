@@ -17,6 +17,7 @@ from service.engine.claims import Claims
 from service.engine.commit import Committer
 from service.engine.draft import Batch
 from service.engine.feeder import Feeder
+from service.engine.gathered import Gathered
 from service.engine.guarding import decide, note_doubted
 from service.engine.intake import Intake
 from service.engine.lease import Lease
@@ -122,18 +123,22 @@ class Ingest(Interruptible):
     def save_what_is_embedded(self) -> None:
         """After Interrupted: commit what has its vectors, give the rest back."""
         self.drop_what_is_queued()
-        running = [row.future for row in self.intake.waiting if not row.future.cancelled()]
+        running = [row.future for row in self._gathered.waiting if not row.future.cancelled()]
         wait(running, timeout=_LAST_RESULTS_SECONDS)
         self.intake.collect()
-        most = len(self.intake.ready) + len(self.intake.batch.outcomes)
+        most = len(self._gathered.ready) + len(self._gathered.batch.outcomes)
         self._commit(self.intake.take_batch(most, with_unfinished=True, worth_keeping=_KEEP_ROWS))
         self.claims.give_back()
         self.intake = self._new_intake()
 
     def drop_what_is_queued(self) -> None:
         """Take back from the embedder what it has not begun."""
-        for row in self.intake.waiting:
+        for row in self._gathered.waiting:
             row.future.cancel()
+
+    @property
+    def _gathered(self) -> Gathered:
+        return self.intake.gathered
 
     def _new_intake(self) -> Intake:
         options = self.job.options
@@ -164,7 +169,7 @@ class Ingest(Interruptible):
                 return
 
     def _wait_a_moment(self) -> None:
-        first = self.intake.waiting[0].future if self.intake.waiting else None
+        first = self._gathered.waiting[0].future if self._gathered.waiting else None
         if first is not None and first is not self.watched:
             self.watched = first
             first.add_done_callback(lambda _: self.wake.set())
@@ -173,7 +178,7 @@ class Ingest(Interruptible):
 
     def _take_in(self, feeder: Feeder) -> None:
         self.intake.go_on()
-        while len(self.intake.waiting) < MOST_WAITING and not self._is_full():
+        while len(self._gathered.waiting) < MOST_WAITING and not self._is_full():
             said = feeder.take()
             if said is None:
                 return
@@ -183,7 +188,7 @@ class Ingest(Interruptible):
         intake, settings = self.intake, self.tools.settings
         more = True
         while more:
-            rows, dimensions = len(intake.embedded), self.tools.embedder.space.dimensions
+            rows, dimensions = len(self._gathered.embedded), self.tools.embedder.space.dimensions
             late = time.monotonic() - self.last_commit >= settings.commit_seconds
             if late or segment_is_full(rows, dimensions, settings.segment_rows):
                 self._commit(intake.take_batch(self.batch_size, with_unfinished=True))
@@ -191,11 +196,11 @@ class Ingest(Interruptible):
                 self._commit(intake.take_batch(self.batch_size))
             else:
                 return
-            more = bool(intake.ready)
+            more = bool(self._gathered.ready)
 
     def _is_full(self) -> bool:
         """Whether one commit has enough to carry."""
-        return self.intake.is_full or self.intake.settled >= self.batch_size
+        return self._gathered.is_full or self._gathered.settled >= self.batch_size
 
     def _commit(self, batch: Batch) -> None:
         if batch:
@@ -229,7 +234,7 @@ class Ingest(Interruptible):
     def _postpone(self) -> None:
         """Items that are given back: only now that all they had said is committed or dropped."""
         intake = self.intake
-        if not (intake.postponed or intake.doubted) or intake.ready:
+        if not (intake.postponed or intake.doubted) or self._gathered.ready:
             return
         with self.lease.write() as c:
             for item, error in intake.postponed:

@@ -1,12 +1,12 @@
 """From what is said of files to drafts, rows and settled documents."""
 
 import time
-from collections import deque
 from collections.abc import Callable
 
 from service.core import pace
 from service.core.stamp import settled_stamp
-from service.engine.draft import Batch, Draft, Outcome, Row, described
+from service.engine.draft import Batch, Draft, Outcome, described
+from service.engine.gathered import Gathered
 from service.engine.known_file import KnownFile
 from service.engine.open_item import LastWord, OpenItem, Rules
 from service.engine.reuse import Reuse
@@ -17,7 +17,7 @@ from service.ports import FileRead, Left, Piece
 
 
 class Intake:
-    """Takes in what is said, and keeps what the next commit may carry."""
+    """Takes in what is said, and gathers what the next commits may carry."""
 
     def __init__(
         self,
@@ -28,27 +28,14 @@ class Intake:
         """`recall(draft, known)` takes up an unfinished version, teaches `reuse`, and returns useless versions."""
         self._rules, self._reuse, self._recall = rules, reuse, recall
         self.items: dict[int, OpenItem] = {}
-        self.waiting: deque[Row] = deque()  # submitted, in order
-        self.embedded: list[Row] = []  # with their vectors
-        self.ready: list[Draft] = []  # may become visible with the next commit
-        self.batch = Batch()  # settled without vectors
+        self.gathered = Gathered()
         self.postponed: list[tuple[AnyRow, TryAgain]] = []
         self.doubted: list[tuple[AnyRow, int]] = []  # items for the guard, and how many documents would go
 
     @property
     def quiet(self) -> bool:
         """Whether nothing more comes of the items in hand: all are read, and every chunk has its vector."""
-        return not self.waiting and all(open_item.is_heard for open_item in self.items.values())
-
-    @property
-    def is_full(self) -> bool:
-        """Whether as much has changed without vectors as one commit may carry."""
-        return len(self.batch.documents) >= pace.MOST_CHANGES
-
-    @property
-    def settled(self) -> int:
-        """Documents or items that the next commit would settle, whichever is more."""
-        return max(len(self.ready), len(self.batch.outcomes))
+        return not self.gathered.waiting and all(open_item.is_heard for open_item in self.items.values())
 
     @property
     def has_suspects(self) -> bool:
@@ -61,13 +48,13 @@ class Intake:
 
     def leave_out(self, item: AnyRow, reason: str) -> None:
         """Nothing is done with an item, and its documents stay as they are."""
-        self.batch.outcomes.append(Outcome(item.id, "skipped", reason))
-        self.batch.count("skipped")
+        self.gathered.batch.outcomes.append(Outcome(item.id, "skipped", reason))
+        self.gathered.batch.count("skipped")
 
     def go_on(self) -> None:
         """Retire more of the records that heard files have no more, now that there may be room again."""
         for open_item in tuple(self.items.values()):
-            if open_item.leaving is not None and not self.is_full:
+            if open_item.leaving is not None and not self.gathered.is_full:
                 self._advance(open_item)
 
     def take(self, item_id: int, stream: int, what: Piece | Left | FileRead | Exception) -> None:
@@ -93,38 +80,18 @@ class Intake:
 
     def collect(self) -> None:
         """Move rows that have their vectors on, in order; a row that failed fails its document."""
-        while self.waiting and self.waiting[0].future.done() and not self.waiting[0].future.cancelled():
-            row = self.waiting.popleft()
-            if row.draft.failed:
-                continue
-            error = row.future.exception()
-            if isinstance(error, DocumentFailed):
-                self._draft_failed(row.draft, error)
-            elif error is not None:
-                raise error
+        for draft, error in self.gathered.collect():
+            if error is None:
+                self._settle_if_complete(draft)
             else:
-                row.draft.embedded += 1
-                row.draft.committed_prefix = row.prefix_sha256
-                self.embedded.append(row)
-                self._settle_if_complete(row.draft)
+                self._draft_failed(draft, error)
 
     def take_batch(self, most: int, with_unfinished: bool = False, worth_keeping: int = 1) -> Batch:
         """What can be committed now, `most` documents at most.
 
         With `with_unfinished`, also the rows of documents that are not complete, from `worth_keeping` rows on.
         """
-        batch, self.batch = self.batch, Batch()
-        # A file's outcome never comes true before what came of the file.
-        ended = {outcome.item_id for outcome in batch.outcomes}
-        self.ready.sort(key=lambda draft: draft.item_id not in ended)
-        room = max(most - len(ended), sum(draft.item_id in ended for draft in self.ready))
-        batch.finished, self.ready = self.ready[:room], self.ready[room:]
-        chosen = set(batch.finished)
-        if with_unfinished:
-            batch.unfinished = self._worth_keeping(chosen, worth_keeping)
-            chosen |= set(batch.unfinished)
-        batch.rows = [row for row in self.embedded if row.draft in chosen]
-        self.embedded = [row for row in self.embedded if row.draft not in chosen]
+        batch = self.gathered.take(most, worth_keeping if with_unfinished else None)
         for draft in batch.finished:
             self._close_draft(draft, batch)
         drafts = [draft for open_item in self.items.values() for draft in open_item.drafts]
@@ -132,9 +99,6 @@ class Intake:
         if batch:
             for open_item in self.items.values():
                 self._note_half_in(open_item, batch)
-        batch.count("chunks", len(batch.rows))
-        batch.count("chunks_reused", sum(row.reused for row in batch.rows))
-        batch.count("tokens", sum(row.tokens for row in batch.rows if not row.reused))
         return batch
 
     def _note_half_in(self, open_item: OpenItem, batch: Batch) -> None:
@@ -146,13 +110,6 @@ class Intake:
                 values |= {"state": "container", "recipe": self._rules.recipe}
             open_item.change(batch, "", values)
             open_item.half_in = batch.documents[-1]
-
-    def _worth_keeping(self, complete: set[Draft], least: int) -> list[Draft]:
-        counts: dict[Draft, int] = {}
-        for row in self.embedded:
-            if row.draft not in complete and not row.draft.complete:
-                counts[row.draft] = counts.get(row.draft, 0) + 1
-        return [draft for draft, count in counts.items() if count >= least]
 
     def _close_draft(self, draft: Draft, batch: Batch) -> None:
         if draft.old_version_id is not None:
@@ -172,7 +129,7 @@ class Intake:
         if draft is None or draft.failed:
             return
         try:
-            self.waiting.extend(rows_of(draft, piece, self._reuse.vector))
+            self.gathered.waiting.extend(rows_of(draft, piece, self._reuse.vector))
         except TryAgain as error:  # the stored chunks are dropped, and the document starts again
             self._again(open_item, error)
         else:
@@ -188,7 +145,7 @@ class Intake:
         draft = Draft.of(open_item.item.id, open_item.place(record), piece)
         if known is not None:
             draft.doc_id, draft.old_version_id = known.doc_id, known.version_id
-        self.batch.abandoned += self._recall(draft, known)
+        self.gathered.batch.abandoned += self._recall(draft, known)
         open_item.current = draft
         open_item.drafts.add(draft)
 
@@ -207,12 +164,12 @@ class Intake:
         open_item.bad_records += left.outcome == "failed"
         values = {"state": left.outcome, "reason": left.reason, "detail": left.detail, "content_sha256": ""}
         values["recipe"] = self._rules.recipe
-        open_item.change(self.batch, record, values, keeps=left.outcome == "failed")
+        open_item.change(self.gathered.batch, record, values, keeps=left.outcome == "failed")
 
     def _file_read(self, open_item: OpenItem, read: FileRead) -> None:
         open_item.read = read
         if read.unchanged:
-            open_item.change(self.batch, "", {"stamp": read.stamp, "file_sha256": read.sha256})
+            open_item.change(self.gathered.batch, "", {"stamp": read.stamp, "file_sha256": read.sha256})
             self._unchanged(open_item)
             return
         whole = open_item.whole_draft
@@ -230,27 +187,27 @@ class Intake:
             return
         open_item.weigh()
         if open_item.doubtful_loss:
-            self._doubt(open_item, self.batch)
+            self._doubt(open_item, self.gathered.batch)
             return
         whole = open_item.whole_draft
         if whole is not None and not whole.complete:
             return
         if not open_item.has_left:
-            open_item.retire_unseen(self.batch, pace.MOST_CHANGES)
+            open_item.retire_unseen(self.gathered.batch, pace.MOST_CHANGES)
         if not open_item.has_left:
             return
         if open_item.last_word is not None:
             self._say_last(open_item, open_item.last_word)
-        elif whole is not None and whole not in self.ready:
-            self.ready.append(whole)
+        elif whole is not None and whole not in self.gathered.ready:
+            self.gathered.ready.append(whole)
         elif not open_item.drafts:
-            self._finish(open_item, self.batch)
+            self._finish(open_item, self.gathered.batch)
 
     def _doubt(self, open_item: OpenItem, batch: Batch) -> None:
         """What is new in a file comes in; what it has lost waits for the guard, and so does a text instead of records."""
         whole = open_item.whole_draft
-        if whole is not None and whole not in self.ready:
-            self._drop_draft(whole)
+        if whole is not None and whole not in self.gathered.ready:
+            self.gathered.drop(whole)
         if not any(not draft.failed for draft in open_item.drafts):
             self._note_half_in(open_item, batch)
             self.doubted.append((open_item.item, open_item.doubtful_loss))
@@ -260,16 +217,16 @@ class Intake:
         """Touched, but the same bytes as before: what came of them then holds."""
         whole = open_item.known.whole
         failed = whole is not None and whole.state == "failed"
-        self.batch.outcomes.append(Outcome(open_item.item.id, "done", "unchanged"))
-        self.batch.count("known_failed" if failed else "unchanged")
+        self.gathered.batch.outcomes.append(Outcome(open_item.item.id, "done", "unchanged"))
+        self.gathered.batch.count("known_failed" if failed else "unchanged")
         del self.items[open_item.item.id]
 
     def _settle_if_complete(self, draft: Draft) -> None:
-        if not draft.complete or draft in self.ready:
+        if not draft.complete or draft in self.gathered.ready:
             return
         open_item = self.items.get(draft.item_id)
         if draft.place.record:
-            self.ready.append(draft)
+            self.gathered.ready.append(draft)
         elif open_item is not None:
             self._advance(open_item)
 
@@ -309,9 +266,9 @@ class Intake:
         outcome = last_word.outcome
         if outcome.reason != "vanished":
             # What was readable before stays searchable when the file has failed: a doubt deletes nothing.
-            open_item.change(self.batch, "", last_word.values, keeps=outcome.state == "failed")
-        self.batch.outcomes.append(outcome)
-        self.batch.count(outcome.state)
+            open_item.change(self.gathered.batch, "", last_word.values, keeps=outcome.state == "failed")
+        self.gathered.batch.outcomes.append(outcome)
+        self.gathered.batch.count(outcome.state)
         del self.items[open_item.item.id]
 
     def _again(self, open_item: OpenItem, error: TryAgain) -> None:
@@ -320,8 +277,8 @@ class Intake:
             self._end(open_item, state, DocumentFailed(error.reason, error.detail))
         else:
             self._drop_drafts(open_item)
-            if any(draft in self.ready for draft in open_item.drafts):
-                self._note_half_in(open_item, self.batch)
+            if any(draft in self.gathered.ready for draft in open_item.drafts):
+                self._note_half_in(open_item, self.gathered.batch)
             del self.items[open_item.item.id]
             self.postponed.append((open_item.item, error))
 
@@ -334,19 +291,15 @@ class Intake:
             return
         open_item.bad_records += 1
         values = {"state": "failed", "reason": error.reason, "detail": error.detail, "content_sha256": ""}
-        open_item.change(self.batch, draft.place.record, {**values, "recipe": self._rules.recipe}, keeps=True)
-        self._drop_draft(draft)
+        open_item.change(
+            self.gathered.batch, draft.place.record, {**values, "recipe": self._rules.recipe}, keeps=True
+        )
+        self.gathered.drop(draft)
         open_item.drafts.discard(draft)
         self._advance(open_item)
 
     def _drop_drafts(self, open_item: OpenItem) -> None:
         """Forget what is in hand of an item; records of it that are complete still count."""
         for draft in open_item.drafts:
-            if draft not in self.ready and not draft.failed:
-                self._drop_draft(draft)
-
-    def _drop_draft(self, draft: Draft) -> None:
-        draft.failed = True
-        self.embedded = [row for row in self.embedded if row.draft is not draft]
-        if draft.first_batch is not None and draft.version_id is not None:
-            self.batch.abandoned.append(draft.version_id)
+            if draft not in self.gathered.ready and not draft.failed:
+                self.gathered.drop(draft)
