@@ -1,7 +1,6 @@
 """The command line; each command is one call into the engine, imported when it is run."""
 
 import sys
-from contextlib import closing
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -17,12 +16,13 @@ from service.commands.options import (
     JobName,
     JsonFlag,
     Limit,
+    Server,
     Workers,
     check_encoding,
     check_question,
     one_document,
 )
-from service.commands.session import ask, load_settings, open_jobs, working_settings
+from service.commands.session import ask, load_settings, open_jobs, opened, working_settings
 from service.engine.faults import passing
 from service.errors import BadRequest, TidestoneError
 from service.pid1 import leave_to_child
@@ -98,6 +98,7 @@ def ingest(
     ] = None,
     deletes_digest: Annotated[str, typer.Option(help="The digest that confirms the deletes.")] = "",
     checkpoint_dir: Annotated[Path | None, typer.Option(help="Where ledger and collections are.")] = None,
+    server: Server = None,
     json: JsonFlag = False,
 ) -> None:
     """Ingest a folder; the same command again goes on where it was interrupted."""
@@ -105,17 +106,27 @@ def ingest(
         raise BadRequest("--fresh and --resume exclude each other.")
     if (deletes == "confirmed") != bool(deletes_digest):
         raise BadRequest("--deletes confirmed and --deletes-digest, as the job told it, go together.")
-    overrides = {"ingestion.checkpoint_dir": checkpoint_dir and checkpoint_dir.absolute()}
-    settings = working_settings(overrides)
     options = {"batch_size": batch_size, "workers": workers, "deletes": deletes}
     given: dict[str, Any] = {name: value for name, value in options.items() if value is not None}
     if deletes_digest:
         given["deletes_digest"] = deletes_digest
-    from service.commands import ingesting, report
+    from service.commands import report
+    from service.commands.outcome import Intent, exit_code
+
+    intent = Intent(given, resume=resume, fresh=fresh)
+    if server is not None:
+        if checkpoint_dir is not None:
+            raise BadRequest("--checkpoint-dir and --server exclude each other: the service has its own.")
+        from service.commands import there
+
+        result, state = there.ingest_at(server, str(path), root, collection, intent, silent=json)
+        show(result, report.show_ingested, json)
+        raise typer.Exit(exit_code(state))
+    settings = working_settings({"ingestion.checkpoint_dir": checkpoint_dir and checkpoint_dir.absolute()})
+    from service.commands import ingesting
     from service.engine.jobs import Order
 
     ordered = Order(collection, *ingesting.place(settings, path, root), **given)
-    intent = ingesting.Intent(given, resume=resume, fresh=fresh)
     result, code = ingesting.ingest(settings, ordered, intent, silent=json)
     show(result, report.show_ingested, json)
     raise typer.Exit(code)
@@ -127,63 +138,53 @@ def plan(
     collection: Collection = "default",
     root: Annotated[str | None, typer.Option(help="The name that the documents' keys begin with.")] = None,
     fresh: Annotated[bool, typer.Option("--fresh", help="As if everything were to be done again.")] = False,
+    server: Server = None,
     json: JsonFlag = False,
 ) -> None:
     """Show what `ingest` would add, update, leave and remove; changes nothing."""
-    settings = load_settings()
-    from service.app import make_planner
     from service.commands import report
-    from service.engine.jobs import Order
-    from service.engine.roots import locate
 
-    order = Order(
-        collection,
-        *locate(settings.service.library_roots, path, root),
-        mode="fresh" if fresh else "incremental",
-    )
-    with open_jobs(settings) as jobs:
-        show(make_planner(settings, jobs.ledger).plan(order), report.show_plan, json)
+    mode = "fresh" if fresh else "incremental"
+    with opened(server) as cases:
+        told = cases.plan({"path": str(path), "root": root, "collection": collection, "mode": mode})
+    show(told, report.show_plan, json)
 
 
 @app.command()
-def status(job: JobName = None, limit: Limit = 10, json: JsonFlag = False) -> None:
+def status(job: JobName = None, limit: Limit = 10, server: Server = None, json: JsonFlag = False) -> None:
     """Show a job, or all collections and the newest jobs."""
     from service.commands import report
-    from service.engine import collections
-    from service.engine.lease import Observer
-    from service.engine.sweep import sweep
 
-    with open_jobs() as jobs:
-        sweep(jobs.ledger, Observer(), jobs.settings)  # a killed worker's job is not running any more
+    with opened(server) as cases:
+        cases.settle_the_dead()
         if job is not None:
-            show(jobs.get(job), report.show_job, json)
+            show(cases.job(job), report.show_job, json)
         else:
-            found = {"collections": collections.listing(jobs.ledger), **jobs.listing(limit=limit)}
-            show(found, report.show_status, json)
+            show({"collections": cases.collections(), **cases.jobs(limit)}, report.show_status, json)
 
 
 @app.command()
-def pause(job: JobName = None, json: JsonFlag = False) -> None:
+def pause(job: JobName = None, server: Server = None, json: JsonFlag = False) -> None:
     """Pause a job at a checkpoint, soon."""
-    ask("pause", job, json)
+    ask("pause", job, server, json)
 
 
 @app.command()
-def resume(job: JobName = None, json: JsonFlag = False) -> None:
+def resume(job: JobName = None, server: Server = None, json: JsonFlag = False) -> None:
     """Let a paused, interrupted or failed job go on."""
-    ask("resume", job, json)
+    ask("resume", job, server, json)
 
 
 @app.command()
-def cancel(job: JobName = None, json: JsonFlag = False) -> None:
+def cancel(job: JobName = None, server: Server = None, json: JsonFlag = False) -> None:
     """Cancel a job; what is committed stays."""
-    ask("cancel", job, json)
+    ask("cancel", job, server, json)
 
 
 @app.command()
-def retry(job: JobName = None, json: JsonFlag = False) -> None:
+def retry(job: JobName = None, server: Server = None, json: JsonFlag = False) -> None:
     """Try a job's failed documents again."""
-    ask("retry", job, json)
+    ask("retry", job, server, json)
 
 
 @app.command()
@@ -200,6 +201,7 @@ def documents(
     prefix: Annotated[str, typer.Option(help="Only keys that begin so.")] = "",
     limit: Limit = 100,
     cursor: Cursor = None,
+    server: Server = None,
     json: JsonFlag = False,
 ) -> None:
     """List documents, or show one: is my file in, and as what?"""
@@ -207,15 +209,13 @@ def documents(
     if which and (state or prefix or cursor):
         raise BadRequest("One document is named: leave --state, --prefix and --cursor out.")
     from service.commands import report
-    from service.engine import documents as cases
 
-    with open_jobs() as jobs:
+    with opened(server) as cases:
         if which:
-            found = cases.get(jobs.ledger, jobs.settings, collection, **which)
-            show(found, report.show_document, json)
+            show(cases.document(collection, which), report.show_document, json)
         else:
-            wanted: dict[str, Any] = {"state": state, "prefix": prefix, "cursor": cursor, "limit": limit}
-            show(cases.listing(jobs.ledger, collection, **wanted), report.show_documents, json)
+            wanted = {"state": state, "prefix": prefix, "cursor": cursor, "limit": limit}
+            show(cases.documents(collection, wanted), report.show_documents, json)
 
 
 @app.command()
@@ -223,17 +223,15 @@ def search(
     query: Annotated[str, typer.Argument(help="A question.")],
     k: Hits = 5,
     collection: Collection = "default",
+    server: Server = None,
     json: JsonFlag = False,
 ) -> None:
     """Find the chunks nearest to a question."""
     check_question(query)
-    from service.app import make_search
     from service.commands import report
-    from service.engine.search import Query
 
-    settings = load_settings()
-    with open_jobs(settings) as jobs, closing(make_search(settings, jobs.ledger)) as searching:
-        answer = searching.search(collection, Query(text=query, k=k))
+    with opened(server) as cases:
+        answer = cases.search(collection, query, k)
     show(answer, report.show_hits, json)
 
 
@@ -250,13 +248,14 @@ def verify(collection: Collection = "default", json: JsonFlag = False) -> None:
 
 
 @app.command()
-def checkpoints(collection: Collection = "default", limit: Limit = 20, json: JsonFlag = False) -> None:
+def checkpoints(
+    collection: Collection = "default", limit: Limit = 20, server: Server = None, json: JsonFlag = False
+) -> None:
     """List a collection's checkpoints, newest first."""
     from service.commands import report
-    from service.engine import collections
 
-    with open_jobs() as jobs:
-        show(collections.checkpoints(jobs.ledger, collection, limit=limit), report.show_checkpoints, json)
+    with opened(server) as cases:
+        show(cases.checkpoints(collection, limit), report.show_checkpoints, json)
 
 
 @app.command()

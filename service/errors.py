@@ -23,6 +23,10 @@ class BadRequest(TidestoneError):
 class Conflict(TidestoneError):
     """Something that exists stands in the way: deal with that first."""
 
+    def __init__(self, said: str, job: str = "") -> None:
+        super().__init__(said)
+        self.job = job  # that stands in the way, if it is one
+
 
 class IllegalMove(TidestoneError):
     """The job, or item, does not allow this verb in its present state: pick one of `allowed`."""

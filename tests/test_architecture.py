@@ -24,6 +24,7 @@ settings <- errors sections
 data_folder <- errors index ledger settings
 configured_model <- core errors embedders sections settings
 supervisor <- engine ledger core errors
+client <- web core bounds errors
 app <- core ports errors engine maintenance ledger index sources parsers embedders web settings sections supervisor data_folder \
 configured_model
 cli commands selftest __main__ serving working <- everything

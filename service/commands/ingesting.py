@@ -12,6 +12,7 @@ from typing import Any
 
 from service.app import make_jobs, open_tools
 from service.commands.follow import Display, View, display
+from service.commands.outcome import EXIT_CODES, SHOWN_FAILURES, Intent, exit_code, report
 from service.core.job import UNFINISHED, State, Verb
 from service.data_folder import open_ledger
 from service.engine import collections
@@ -26,18 +27,6 @@ from service.settings import Settings
 from service.working import SWEEP_SECONDS, new_worker_id, registered, stop_on_signals
 
 POLL_SECONDS = 0.25
-SHOWN_FAILURES = 5
-INTERRUPTED = 130
-EXIT_CODES = {State.SUCCEEDED: 0, State.COMPLETED_WITH_ERRORS: 3, State.FAILED: 1, State.CANCELLED: 1}
-
-
-@dataclass(frozen=True, slots=True)
-class Intent:
-    """What the command line says beyond the order."""
-
-    given: Mapping[str, Any]  # the job options that were named; what is not named does not have to agree
-    resume: bool = False  # go on with the unfinished job as it was ordered; there must be one
-    fresh: bool = False  # cancel it and do everything again
 
 
 @dataclass
@@ -120,14 +109,9 @@ def ingest(settings: Settings, order: Order, intent: Intent, silent: bool) -> tu
         first = companion.jobs.get(job_id)
         last = companion.see_through(job_id)
         seconds = time.monotonic() - began
-        report = _report(first, last, seconds) | {"seconds": round(seconds, 3)}
-        after = _describe(ledger, order.collection)
-        report |= {
-            "checkpoints": after.get("checkpoints", 0) - before.get("checkpoints", 0),
-            "collection": after,
-        }
-        report["failures"] = companion.jobs.items(job_id, state="failed", limit=SHOWN_FAILURES)["items"]
-    return report, EXIT_CODES.get(State(last["state"]), INTERRUPTED)
+        told = report(first, last, seconds, before, _describe(ledger, order.collection))
+        failures = companion.jobs.items(job_id, state="failed", limit=SHOWN_FAILURES)["items"]
+    return told | {"failures": failures}, exit_code(State(last["state"]))
 
 
 def place(settings: Settings, path: Path, root: str | None) -> Location:
@@ -183,8 +167,3 @@ def _describe(ledger: Ledger, collection: str) -> dict[str, Any]:
         return collections.describe(ledger, collection)
     except NotFound:
         return {}
-
-
-def _report(first: View, last: View, seconds: float) -> dict[str, Any]:
-    done = last["progress"]["done"] - first["progress"]["done"]
-    return {"job": last, "documents": done, "documents_per_minute": round(60 * done / seconds, 1)}

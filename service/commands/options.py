@@ -35,6 +35,12 @@ def _cursor(text: str | None) -> str | None:
     return text
 
 
+Server = Annotated[
+    str | None,
+    typer.Option(
+        "--server", help="Ask the service at this address (http://host:port), not the data folder here."
+    ),
+]
 JsonFlag = Annotated[bool, typer.Option("--json", help="Print JSON on stdout.")]
 Collection = Annotated[str, typer.Option("--collection", "-c", help="The collection's name.")]
 JobName = Annotated[str | None, typer.Argument(help="The job's id; may be left out where only one fits.")]

@@ -8,7 +8,8 @@ from typing import Any
 from service.app import make_jobs, open_tools
 from service.commands.console import say, show_facts
 from service.commands.follow import display
-from service.commands.ingesting import EXIT_CODES, INTERRUPTED, Companion
+from service.commands.ingesting import Companion
+from service.commands.outcome import exit_code
 from service.core.job import State
 from service.data_folder import open_ledger
 from service.engine import collections
@@ -33,7 +34,7 @@ def reindex(settings: Settings, collection: str, silent: bool) -> tuple[dict[str
         job_id = _choose(Reindexing(companion.jobs), collection)
         last = companion.see_through(job_id)
         report = {"job": last, "collection": collections.describe(ledger, collection)}
-    return report, EXIT_CODES.get(State(last["state"]), INTERRUPTED)
+    return report, exit_code(State(last["state"]))
 
 
 def show_reindexed(report: dict[str, Any]) -> None:

@@ -5,6 +5,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager
 from typing import TYPE_CHECKING, Any
 
+from service.commands.cases import Cases
 from service.commands.console import show
 from service.errors import BadRequest, Refused
 
@@ -44,18 +45,35 @@ def open_jobs(settings: "Settings | None" = None) -> Iterator["Jobs"]:
         yield make_jobs(settings, ledger)
 
 
-def ask(verb: str, job_id: str | None, as_json: bool) -> None:
+@contextmanager
+def opened(server: str | None) -> Iterator[Cases]:
+    """Those of the service at this address, or where none is given, of the configured data folder."""
+    if server is not None:
+        from service.client import Client
+        from service.commands.there import There
+
+        with Client(server) as client:
+            yield There(client)
+        return
+    from service.commands.here import Here
+
+    settings = load_settings()
+    with open_jobs(settings) as jobs:
+        yield Here(settings, jobs)
+
+
+def ask(verb: str, job_id: str | None, server: str | None, as_json: bool) -> None:
     """Ask a job, or the only one that allows it, and show the job as it is then."""
     from service.commands.report import show_job
     from service.core.job import Verb
 
-    with open_jobs() as jobs:
-        view = jobs.ask(job_id or _only_one(jobs, verb), Verb(verb))
+    with opened(server) as cases:
+        view = cases.ask(job_id or _only_one(cases, verb), Verb(verb))
     show(view, show_job, as_json)
 
 
-def _only_one(jobs: "Jobs", verb: str) -> str:
-    found = [job["id"] for job in jobs.listing(limit=MOST_LOOKED_AT)["jobs"] if job["can"][verb]]
+def _only_one(cases: Cases, verb: str) -> str:
+    found = [job["id"] for job in cases.jobs(MOST_LOOKED_AT)["jobs"] if job["can"][verb]]
     if len(found) != 1:
         which = "; ".join(found[:5]) or "none"
         raise BadRequest(f"Name the job to {verb}: {len(found)} allow it ({which}).")

@@ -212,7 +212,8 @@ def _in_the_way(c: Connection, collection_id: str, source_id: int) -> Conflict:
     other = unfinished_of(c, collection_id, source_id)
     name, state = (other.id, other.state) if other is not None else ("?", "not finished")
     return Conflict(
-        f"Job {name} of this collection and source is {state}: resume it, cancel it, or wait for its end."
+        f"Job {name} of this collection and source is {state}: resume it, cancel it, or wait for its end.",
+        job=name,
     )
 
 

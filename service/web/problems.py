@@ -36,8 +36,8 @@ _RETRY_AFTER = {"Retry-After": {"description": "Seconds to wait.", "schema": {"t
 
 
 class Problem(BaseModel):
-    """What went wrong; `code` is for programs. Refused moves add `state` and `allowed`, bad input `errors`, and
-    maintenance its `task`."""
+    """What went wrong; `code` is for programs. Refused moves add `state` and `allowed`, bad input `errors`, maintenance
+    its `task`, and a job that stands in the way is `job`."""
 
     type: str
     title: str
@@ -48,6 +48,7 @@ class Problem(BaseModel):
     allowed: list[str] | None = None
     errors: list[dict[str, Any]] | None = None
     task: str | None = None
+    job: str | None = None
 
 
 def documented(*statuses: int) -> dict[int | str, dict[str, Any]]:
@@ -83,6 +84,8 @@ async def _refuse(_: Request, error: Exception) -> JSONResponse:
     more: Mapping[str, Any] = {}
     if isinstance(error, errors.IllegalMove):
         more = {"state": error.state, "allowed": error.allowed}
+    if isinstance(error, errors.Conflict) and error.job:
+        more = {"job": error.job}
     if isinstance(error, errors.TryAgain):
         status, code = (507 if error.reason == "disk_low" else 503), error.reason
     response = problem(status, code, str(error), **more)

@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from service.commands.follow import View
-from service.commands.ingesting import Companion, Intent, choose, place
+from service.commands.ingesting import Companion, choose, place
+from service.commands.outcome import Intent
 from service.core.job import State, Verb
 from service.engine.jobs import Order
 from service.engine.lease import Lease, Observer, Wanted

@@ -155,6 +155,7 @@ def test_a_second_unfinished_job_of_the_same_source_is_a_conflict(client: TestCl
     second = client.post("/v1/jobs", json=ORDER)
     assert (second.status_code, second.json()["code"]) == (409, "conflict")
     assert first["id"] in second.json()["detail"]
+    assert second.json()["job"] == first["id"]
 
 
 BAD_ORDERS: list[dict[str, Any]] = [
