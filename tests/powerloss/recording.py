@@ -57,17 +57,27 @@ class Recording:
     before: Sequence[Event]
     events: Sequence[Event]
 
-    def moments(self, without: Collection[str] = ()) -> Iterator[tuple[int, Event, Disk, Promises]]:
-        """After every event: its place, itself, the disk, what was promised. `without`: kinds of syncs that never were."""
-        disk, promises = Disk(str(self.root)), Promises()
+    def moments(
+        self, without: Collection[str] = (), missing: str = "", afterwards: Collection[str] = ()
+    ) -> Iterator[tuple[int, Event, Disk, Promises]]:
+        """After every event: its place, itself, the disk, what was promised.
+
+        `without`: kinds of syncs that never were; and those of `afterwards` after the first of kind `missing`.
+        """
+        disk, promises, left_out = Disk(str(self.root)), Promises(), {*without}
         for event in self.before:
             disk.play(event)
         disk.settle()
         for place, event in enumerate(self.events):
             if event.kind == "told":
                 promises.hear(event.site)
-            elif event.kind != "sync" or self.kind_of(event) not in without:
+            elif event.kind != "sync":
                 disk.play(event)
+            else:
+                kind = self.kind_of(event)
+                left_out |= {*afterwards} if kind == missing else set()
+                if kind not in left_out:
+                    disk.play(event)
             yield place, event, disk, promises
 
     def kind_of(self, event: Event) -> str:

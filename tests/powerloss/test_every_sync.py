@@ -35,7 +35,7 @@ def test_without_it_a_power_cut_loses_something(
     caught = CAUGHT[kind]
     recording = recordings[caught.scene]
     without = {kind} if caught.alone else {kind, *COVERED}
-    disks = told(recording, without, kind, caught.loss, caught.at)
+    disks = told(recording, without, kind, caught.loss, caught.at, [caught.chance])
     if caught.by == "promise":
         disks.reverse()  # most has been promised at the end
     assert any(fails(recording, tree, promises, caught.by, memory) for tree, promises in disks)
@@ -51,7 +51,12 @@ def test_without_all_that_others_cover_nothing_is_lost(
 
 
 def told(
-    recording: Recording, without: Collection[str], missing: str, loss: Loss, at: str = ""
+    recording: Recording,
+    without: Collection[str],
+    missing: str,
+    loss: Loss,
+    at: str = "",
+    afterwards: Collection[str] = (),
 ) -> list[tuple[Tree, Promises]]:
     """What a power cut leaves whenever callers have been told something, without these kinds of syncs.
 
@@ -59,7 +64,7 @@ def told(
     """
     found: list[tuple[Tree, Promises]] = []
     begun, before = not missing, -1
-    for _, event, disk, promises in recording.moments(without):
+    for _, event, disk, promises in recording.moments(without, missing, afterwards):
         begun = begun or (event.kind == "sync" and recording.kind_of(event) == missing)
         heard = at in (event.kind, event.site) if at else promises.moments != before
         if begun and heard:
