@@ -21,11 +21,12 @@ from service.engine.tools import Tools
 from service.engine.worker import Worker
 from service.errors import TryAgain
 from service.ledger import workers
-from service.ledger.database import AnyRow
+from service.ledger.database import AnyRow, Ledger
 from service.ledger.soundness import require_sound
 from service.settings import Settings, armed_failpoints
 
 SWEEP_SECONDS = 2.0
+STOPPING_SECONDS = 10.0  # for the right to write, once SIGTERM has come: a supervisor waits for 25 altogether
 
 
 class NamedWorker(Worker):
@@ -71,11 +72,15 @@ def registered(tools: Tools, worker_id: str, stop: Event) -> Iterator[NamedWorke
         require_sound(tools.ledger.file, stop.set)
     with tools.ledger.write() as c:
         workers.register(c, worker_id, os.getpid(), socket.gethostname(), {"version": __version__})
+    Thread(target=_hurry, args=(tools.ledger, stop), name="hurry", daemon=True).start()
     try:
         yield NamedWorker(tools, worker_id, stop)
     finally:
-        with tools.ledger.write() as c:
-            workers.end(c, worker_id)
+        try:
+            with tools.ledger.write() as c:
+                workers.end(c, worker_id)
+        finally:
+            stop.set()
 
 
 def stop_on_signals(stop: Event) -> None:
@@ -91,6 +96,12 @@ def stop_on_signals(stop: Event) -> None:
 
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, ask)
+
+
+def _hurry(ledger: Ledger, stop: Event) -> None:
+    """Where somebody keeps the ledger, the last writes are given up in time; the next worker takes over from there."""
+    stop.wait()
+    ledger.hurry(STOPPING_SECONDS)
 
 
 def _sweep(worker: Worker) -> None:

@@ -1,7 +1,10 @@
 """Open the ledger, and run one transaction at a time on it."""
 
+import math
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, TypeVar
@@ -9,6 +12,7 @@ from uuid import uuid4
 
 from sqlalchemy import Connection, Engine, create_engine, event, insert, select
 from sqlalchemy.engine import Row
+from sqlalchemy.exc import OperationalError
 
 from service import failpoints
 from service.errors import Refused, TryAgain
@@ -16,13 +20,15 @@ from service.failpoints import reach
 from service.ledger.reserve import Reserve
 from service.ledger.schema import store
 from service.ledger.soundness import was_left_open
-from service.ledger.translate import translated
+from service.ledger.translate import is_busy, translated
 
 T = TypeVar("T")
 AnyRow = Row[*tuple[Any, ...]]
 
 FORMAT = 1
 BUSY_SECONDS = 15.0
+_WAITING = f"PRAGMA busy_timeout = {int(BUSY_SECONDS * 1000)}"
+_SLICE = "PRAGMA busy_timeout = 500"
 
 
 def utc_now() -> str:
@@ -30,12 +36,23 @@ def utc_now() -> str:
     return datetime.now(UTC).isoformat(timespec="microseconds")
 
 
+@dataclass
+class Patience:
+    """Until when the right to write is waited for."""
+
+    ends: float = math.inf  # monotonic
+
+    def left(self, began: float) -> float:
+        """Seconds; nothing or less: none."""
+        return min(began + BUSY_SECONDS, self.ends) - time.monotonic()
+
+
 class Ledger:
     """Short transactions on one database. Thread-safe; every block takes a pooled connection."""
 
-    def __init__(self, url: str, engine: Engine) -> None:
+    def __init__(self, url: str, engine: Engine, patience: "Patience") -> None:
         self.url = url
-        self._engine = engine
+        self._engine, self._patience = engine, patience
         file = engine.url.database if engine.dialect.name == "sqlite" else None
         self._file = Path(file) if file else None
         self._opened: tuple[int, int] | None = None  # device and inode
@@ -45,12 +62,12 @@ class Ledger:
     @classmethod
     def open(cls, url: str) -> "Ledger":
         """Connect to `url` ("sqlite:///path" or PostgreSQL); the schema must have been migrated."""
-        engine = create_engine(url)
+        engine, patience = create_engine(url), Patience()
         if engine.dialect.name == "sqlite":
-            _prepare_sqlite(engine)
+            _prepare_sqlite(engine, patience)
         if failpoints.is_armed():
             _pass_a_point_around_statements(engine)
-        return cls(url, engine)
+        return cls(url, engine, patience)
 
     @contextmanager
     def read(self) -> Iterator[Connection]:
@@ -88,6 +105,10 @@ class Ledger:
                 raise
         with self.write() as connection:
             return act(connection)
+
+    def hurry(self, seconds: float) -> None:
+        """All waits for the right to write, those that have begun too, end within so many seconds: the process is to end."""
+        self._patience.ends = min(self._patience.ends, time.monotonic() + seconds)
 
     def keep_reserve(self) -> None:
         """Take the reserve again, if it is not there and the disk can spare it."""
@@ -149,11 +170,11 @@ def store_identity(connection: Connection) -> AnyRow:
     return row
 
 
-def _prepare_sqlite(engine: Engine) -> None:
+def _prepare_sqlite(engine: Engine, patience: Patience) -> None:
     @event.listens_for(engine, "connect")
     def _connect(connection, _record):  # type: ignore[no-untyped-def]
         connection.isolation_level = None  # BEGIN is ours: the driver's own comes too late for reads
-        connection.execute(f"PRAGMA busy_timeout = {int(BUSY_SECONDS * 1000)}")
+        connection.execute(_WAITING)
         connection.execute("PRAGMA journal_mode = WAL")
         connection.execute("PRAGMA synchronous = FULL")
         connection.execute("PRAGMA foreign_keys = ON")
@@ -161,8 +182,27 @@ def _prepare_sqlite(engine: Engine) -> None:
 
     @event.listens_for(engine, "begin")
     def _begin(connection: Connection) -> None:
-        writes = connection.get_execution_options().get("writes", False)
-        connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
+        if connection.get_execution_options().get("writes", False):
+            _begin_to_write(connection, patience)
+        else:
+            connection.exec_driver_sql("BEGIN")
+
+
+def _begin_to_write(connection: Connection, patience: Patience) -> None:
+    """Wait in slices: SQLite's own wait cannot be cut short when the process is told to end."""
+    began, driver = time.monotonic(), connection.connection.driver_connection
+    assert driver is not None
+    driver.execute(_SLICE)
+    try:
+        while True:
+            try:
+                connection.exec_driver_sql("BEGIN IMMEDIATE")
+                return
+            except OperationalError as error:
+                if not is_busy(error) or patience.left(began) <= 0:
+                    raise
+    finally:
+        driver.execute(_WAITING)
 
 
 def _pass_a_point_around_statements(engine: Engine) -> None:

@@ -35,6 +35,11 @@ def translated(file: Path | None = None) -> Iterator[None]:
         raise
 
 
+def is_busy(error: DatabaseError) -> bool:
+    """Whether somebody else just has what is wanted."""
+    return str(getattr(error.orig, "sqlite_errorname", "") or "").startswith(_BUSY)
+
+
 def _raise(name: str, text: str, error: Exception) -> None:
     if name.startswith(_BUSY):
         raise TryAgain("ledger_busy", text) from error
