@@ -26,10 +26,14 @@ WORDS = "Words enough for a document."
 
 def children(parent: int) -> list[int]:
     """Process ids, in no order."""
-    found = []
-    for thread in Path(f"/proc/{parent}/task").iterdir():
-        found += [int(child) for child in (thread / "children").read_text().split()]
-    return found
+    while True:
+        found = []
+        try:
+            for thread in Path(f"/proc/{parent}/task").iterdir():
+                found += [int(child) for child in (thread / "children").read_text().split()]
+        except (FileNotFoundError, ProcessLookupError):
+            continue  # a thread of an earlier test has ended just now, and another one has its children
+        return found
 
 
 def wait_until(true: Callable[[], object], seconds: float = 10) -> None:
