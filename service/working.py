@@ -3,6 +3,7 @@
 import os
 import signal
 import socket
+from _thread import start_new_thread
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from threading import Event, Thread
@@ -90,7 +91,8 @@ def stop_on_signals(stop: Event) -> None:
     """
 
     def ask(number: int, _: FrameType | None) -> None:
-        stop.set()
+        # Not here: a handler runs in the midst of anything, and whoever waits for the event, or sets it, holds its lock.
+        start_new_thread(stop.set, ())
         if number == signal.SIGINT:
             signal.signal(number, signal.SIG_DFL)
 
