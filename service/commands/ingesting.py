@@ -1,7 +1,7 @@
 """`tidestone ingest`: find or make the job, work on it or follow who does, and say how it ended."""
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import closing, suppress
 from dataclasses import dataclass, replace
@@ -12,7 +12,7 @@ from typing import Any
 
 from service.app import make_jobs, open_tools
 from service.commands.follow import Display, View, display
-from service.commands.outcome import EXIT_CODES, SHOWN_FAILURES, Intent, exit_code, report
+from service.commands.outcome import EXIT_CODES, SHOWN_FAILURES, Intent, exit_code, refuse_another, report
 from service.core.job import UNFINISHED, State, Verb
 from service.data_folder import open_ledger
 from service.engine import collections
@@ -20,7 +20,7 @@ from service.engine.jobs import Jobs, Order
 from service.engine.roots import Location, locate
 from service.engine.sweep import sweep
 from service.engine.worker import Worker
-from service.errors import BadRequest, Conflict, IllegalMove, NotFound, TryAgain
+from service.errors import BadRequest, IllegalMove, NotFound, TryAgain
 from service.ledger import jobs as job_rows
 from service.ledger.database import AnyRow, Ledger
 from service.settings import Settings
@@ -126,7 +126,10 @@ def choose(jobs: Jobs, order: Order, intent: Intent, settle: Callable[[str], Vie
     if intent.resume:
         return _resumed(jobs, latest, order)
     if unfinished is not None and not intent.fresh:
-        _refuse_another(unfinished, order, intent.given)
+        theirs = {"path": unfinished["source"]["path"], **unfinished["options"]}
+        ours = {"path": str(order.path), "folder": order.folder, **intent.given}
+        ways_out = "--resume goes on with it as it was ordered, --fresh cancels it."
+        refuse_another(unfinished, theirs, ours, ways_out)
         return str(unfinished["id"])
     if unfinished is not None:
         jobs.ask(unfinished["id"], Verb.CANCEL)
@@ -142,19 +145,6 @@ def _resumed(jobs: Jobs, latest: View | None, order: Order) -> str:
     if latest["can"]["resume"]:
         jobs.ask(latest["id"], Verb.RESUME)
     return str(latest["id"])
-
-
-def _refuse_another(unfinished: View, order: Order, given: Mapping[str, Any]) -> None:
-    """Raise Conflict when the command names something else than the unfinished job does."""
-    ours = {"path": str(order.path), "folder": order.folder, **given}
-    theirs = {"path": unfinished["source"]["path"], **unfinished["options"]}
-    told = {k: "as configured" if v is None else repr(v) for k, v in theirs.items()}
-    differing = [f"{k} {told[k]} there, {v!r} here" for k, v in ours.items() if v != theirs[k]]
-    if differing:
-        raise Conflict(
-            f"Job {unfinished['id']} of this source is {unfinished['state']} and was ordered otherwise "
-            f"({'; '.join(differing)}): --resume goes on with it as it was ordered, --fresh cancels it."
-        )
 
 
 def _is_due(view: View) -> bool:

@@ -4,13 +4,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from service.commands.cases import View
 from service.core.job import State
+from service.errors import Conflict
 
 SHOWN_FAILURES = 5
 INTERRUPTED = 130
 EXIT_CODES = {State.SUCCEEDED: 0, State.COMPLETED_WITH_ERRORS: 3, State.FAILED: 1, State.CANCELLED: 1}
-
-View = Mapping[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +25,19 @@ class Intent:
 def exit_code(state: State) -> int:
     """The command's."""
     return EXIT_CODES.get(state, INTERRUPTED)
+
+
+def refuse_another(unfinished: View, theirs: View, ours: View, ways_out: str) -> None:
+    """Raise Conflict when the command names something else than the unfinished job was ordered with."""
+    told = {name: "as configured" if value is None else repr(value) for name, value in theirs.items()}
+    differing = [
+        f"{name} {told[name]} there, {value!r} here" for name, value in ours.items() if value != theirs[name]
+    ]
+    if differing:
+        raise Conflict(
+            f"Job {unfinished['id']} of this source is {unfinished['state']} and was ordered otherwise "
+            f"({'; '.join(differing)}): {ways_out}"
+        )
 
 
 def report(first: View, last: View, seconds: float, before: View, after: View) -> dict[str, Any]:

@@ -10,9 +10,9 @@ from service.client import Client, Declined
 from service.commands.cases import View
 from service.commands.console import say
 from service.commands.follow import Display, display
-from service.commands.outcome import SHOWN_FAILURES, Intent, report
+from service.commands.outcome import SHOWN_FAILURES, Intent, refuse_another, report
 from service.core.job import State, Verb
-from service.errors import BadRequest, Conflict
+from service.errors import BadRequest
 from service.web import models
 
 
@@ -109,17 +109,7 @@ def _job(client: Client, order: models.JobOrder, intent: Intent) -> models.Job:
 
 
 def _go_on(client: Client, job: models.Job, intent: Intent) -> models.Job:
-    differing = [
-        f"{name} {job.options.get(name)!r} there, {value!r} here"
-        for name, value in intent.given.items()
-        if job.options.get(name) != value
-    ]
-    if differing:
-        raise Conflict(
-            f"Job {job.id} of this source is {job.state} and was ordered otherwise ({'; '.join(differing)}): "
-            "--fresh cancels it.",
-            job.id,
-        )
+    refuse_another(_view(job), job.options, intent.given, "--fresh cancels it.")
     return client.ask(job.id, Verb.RESUME) if job.state == State.INTERRUPTED else job
 
 

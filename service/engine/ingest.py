@@ -127,7 +127,7 @@ class Ingest(Interruptible):
         wait(running, timeout=_LAST_RESULTS_SECONDS)
         self.intake.collect()
         most = len(self._gathered.ready) + len(self._gathered.batch.outcomes)
-        self._commit(self.intake.take_batch(most, with_unfinished=True, worth_keeping=_KEEP_ROWS))
+        self._commit(self.intake.take_batch(most, worth_keeping=_KEEP_ROWS))
         self.claims.give_back()
         self.intake = self._new_intake()
 
@@ -191,7 +191,7 @@ class Ingest(Interruptible):
             rows, dimensions = len(self._gathered.embedded), self.tools.embedder.space.dimensions
             late = time.monotonic() - self.last_commit >= settings.commit_seconds
             if late or segment_is_full(rows, dimensions, settings.segment_rows):
-                self._commit(intake.take_batch(self.batch_size, with_unfinished=True))
+                self._commit(intake.take_batch(self.batch_size, worth_keeping=1))
             elif self._is_full() or intake.quiet or intake.postponed or intake.doubted:
                 self._commit(intake.take_batch(self.batch_size))
             else:

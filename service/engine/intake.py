@@ -86,12 +86,9 @@ class Intake:
             else:
                 self._draft_failed(draft, error)
 
-    def take_batch(self, most: int, with_unfinished: bool = False, worth_keeping: int = 1) -> Batch:
-        """What can be committed now, `most` documents at most.
-
-        With `with_unfinished`, also the rows of documents that are not complete, from `worth_keeping` rows on.
-        """
-        batch = self.gathered.take(most, worth_keeping if with_unfinished else None)
+    def take_batch(self, most: int, worth_keeping: int | None = None) -> Batch:
+        """What can be committed now; see `Gathered.take`."""
+        batch = self.gathered.take(most, worth_keeping)
         for draft in batch.finished:
             self._close_draft(draft, batch)
         drafts = [draft for open_item in self.items.values() for draft in open_item.drafts]

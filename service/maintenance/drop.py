@@ -16,7 +16,7 @@ def run(work: Work) -> Result:
     leaves rows that say what is still to be done.
     """
     holding = work.holding
-    state, _ledger, lease = holding.state, holding.ledger, holding.lease
+    state, lease = holding.state, holding.lease
     freed = remove_folder(state.folder, state.id, state.store_id, _is_proven(work), work.check)
     for remove_some in dropping.steps(state.id):
         while _with_lease(lease, remove_some):

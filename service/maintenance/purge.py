@@ -67,7 +67,7 @@ def ranges(key: str) -> list[KeyRange]:
 
 def _throw_merges_away(work: Work) -> None:
     """What was made of the old files; they would be refused when they are taken in, but have the text until then."""
-    state, _ledger = work.holding.state, work.holding.ledger
+    state = work.holding.state
     with scratch.only_merger(state.folder) as alone:
         if not alone:
             raise TryAgain(
@@ -117,7 +117,7 @@ def _rewrite_if_it_has(work: Work, row: AnyRow, keys: Sequence[KeyRange]) -> boo
 def _rewrite(work: Work, row: AnyRow, keys: Sequence[KeyRange]) -> None:
     """One commit: the segment has other files from now on, also where earlier generations name it."""
     holding = work.holding
-    state, _ledger, lease = holding.state, holding.ledger, holding.lease
+    state, lease = holding.state, holding.lease
     reach("reserve.before")
     with lease.write() as c:
         number = segments.reserve(c, state.id, lease.token)
